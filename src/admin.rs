@@ -1,0 +1,81 @@
+//! The operator's HTTP port: health, metrics, status. Answers nothing that is secret, and still
+//! belongs on loopback or behind a network policy.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
+
+use axum::{
+    Json, Router,
+    extract::State,
+    http::{StatusCode, header},
+    response::IntoResponse,
+    routing::get,
+};
+use serde_json::json;
+
+use crate::{
+    clock::{Clock, Now},
+    metrics::Metrics,
+    pipeline::Pipeline,
+    verify::keyring::Keyring,
+};
+
+const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+/// What the pages tell about. Cheap to clone.
+#[derive(Clone)]
+pub struct Admin {
+    /// Whether checks should be sent here.
+    pub ready: Arc<AtomicBool>,
+    /// The counters.
+    pub metrics: Metrics,
+    /// The cache.
+    pub pipeline: Arc<Pipeline>,
+    /// The keys of every provider, by its name.
+    pub keyrings: Arc<Vec<(Arc<str>, Arc<Keyring>)>>,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// When the process started.
+    pub started: Now,
+}
+
+/// The routes of the port.
+pub fn router(admin: Admin) -> Router {
+    Router::new()
+        .route("/livez", get(async || "ok\n"))
+        .route("/readyz", get(readyz))
+        .route("/metrics", get(metrics))
+        .route("/statusz", get(statusz))
+        .with_state(admin)
+}
+
+async fn readyz(State(admin): State<Admin>) -> (StatusCode, &'static str) {
+    if admin.ready.load(Ordering::Acquire) {
+        (StatusCode::OK, "ok\n")
+    } else {
+        (StatusCode::SERVICE_UNAVAILABLE, "not ready\n")
+    }
+}
+
+async fn metrics(State(admin): State<Admin>) -> impl IntoResponse {
+    let page = admin.metrics.render(admin.pipeline.cache_sizes());
+    ([(header::CONTENT_TYPE, OPENMETRICS)], page)
+}
+
+async fn statusz(State(admin): State<Admin>) -> Json<serde_json::Value> {
+    let now = admin.clock.now().instant;
+    let providers: Vec<_> = admin
+        .keyrings
+        .iter()
+        .map(|(provider, keyring)| json!({"provider": &**provider, "keys": keyring.status(now)}))
+        .collect();
+    Json(json!({
+        "version": env!("CARGO_PKG_VERSION"),
+        "ready": admin.ready.load(Ordering::Acquire),
+        "uptime_seconds": now.saturating_duration_since(admin.started.instant).as_secs(),
+        "cache": admin.pipeline.cache_sizes(),
+        "providers": providers,
+    }))
+}

@@ -1,0 +1,354 @@
+//! Puts a configuration to work: the only constructor, the only place that starts tasks, and the
+//! only one that knows how the service stops.
+
+use std::{
+    collections::BTreeMap,
+    io,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread,
+    time::Duration,
+};
+
+use aws_lc_rs::rand::{SecureRandom, SystemRandom};
+use tokio::{net::TcpListener, sync::mpsc, time::timeout};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tonic::service::Routes;
+use tonic_health::{
+    ServingStatus,
+    pb::health_server::{Health, HealthServer},
+    server::HealthReporter,
+};
+use tracing::{info, warn};
+
+use crate::{
+    admin::{self, Admin},
+    clock::Clock,
+    config::{ApplicationConfig, Config, Limits, Listen, ProviderConfig, Shutdown},
+    grpc::{
+        AuthorizationService, FailClosedLayer,
+        listener::Listener,
+        server::{MAX_MESSAGE_BYTES, Served, Workers},
+    },
+    metrics::Metrics,
+    outbound::{Outbound, UnusableCertificates},
+    pb::{
+        FILE_DESCRIPTOR_SET,
+        envoy::service::auth::v3::authorization_server::AuthorizationServer,
+    },
+    pipeline::{CacheLimits, Pipeline, TokenCache},
+    provider::{Issuer, Provider, Selector},
+    route::{Application, Routes as ApplicationRoutes},
+    verify::{
+        claims::Audiences,
+        keyring::{KeyFetcher, Keyring},
+    },
+};
+
+/// Health services that follow readiness. `""` is what most probes ask, the full name what Envoy
+/// asks.
+const READINESS_SERVICES: [&str; 3] = ["", "envoy.service.auth.v3.Authorization", "readiness"];
+const LIVENESS_SERVICE: &str = "liveness";
+/// A dead provider must not keep the service from starting, nor a slow one: after this time it is
+/// ready all the same, and that provider's tokens are answered 503.
+const LONGEST_START: Duration = Duration::from_secs(5);
+
+/// A configuration at work, not yet listening.
+pub struct App {
+    /// Answers checks.
+    pub service: AuthorizationService,
+    keyrings: Arc<Vec<(Arc<str>, Arc<Keyring>)>>,
+    fetchers: Vec<(Arc<Keyring>, KeyFetcher)>,
+    listen: Listen,
+    shutdown: Shutdown,
+}
+
+/// Why a configuration cannot be put to work.
+#[derive(Debug, thiserror::Error)]
+pub enum AppError {
+    /// See [`UnusableCertificates`].
+    #[error("provider {provider}: {source}")]
+    Certificates {
+        /// The provider's name.
+        provider: String,
+        /// The cause.
+        source: UnusableCertificates,
+    },
+    /// The operating system gives no random bytes.
+    #[error("the operating system gives no random numbers")]
+    NoRandomness,
+}
+
+/// Why a running service ends early.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// A port or socket cannot be had.
+    #[error("cannot listen on {address}: {source} (set listen.{setting})")]
+    Listen {
+        /// As configured.
+        address: String,
+        /// The member of `listen`.
+        setting: &'static str,
+        /// The cause.
+        source: io::Error,
+    },
+    /// A thread or runtime cannot be started.
+    #[error("cannot start the serving threads")]
+    Threads(#[source] io::Error),
+    /// The reflection service refuses our descriptors.
+    #[error("cannot set up gRPC reflection")]
+    Reflection(#[from] tonic_reflection::server::Error),
+}
+
+impl App {
+    /// Builds everything that a configuration describes.
+    pub fn build(config: Config, clock: Arc<dyn Clock>) -> Result<Self, AppError> {
+        let metrics = Metrics::new();
+        let mut parts = Parts::default();
+        for provider in config.providers {
+            let outbound = Outbound::new(config.urls, provider.authorities.clone());
+            let outbound = outbound.map_err(|source| AppError::Certificates {
+                provider: provider.name.clone(),
+                source,
+            })?;
+            parts.add_provider(provider, &outbound, &metrics, &clock);
+        }
+        let routes = parts.routes(config.applications);
+        let cache = TokenCache::new(&random()?, config.limits.into());
+        Ok(Self {
+            service: AuthorizationService {
+                pipeline: Arc::new(Pipeline::new(routes, cache)),
+                identity_header: Arc::new(config.identity_header),
+                check_timeout: config.limits.check_timeout,
+                clock,
+                metrics,
+            },
+            keyrings: Arc::new(parts.keyrings),
+            fetchers: parts.fetchers,
+            listen: config.listen,
+            shutdown: config.shutdown,
+        })
+    }
+
+    /// Starts to fetch keys, on the current runtime, until the tracker's tasks are dropped.
+    pub fn keep_keys_fresh(&mut self, tasks: &TaskTracker) {
+        for (keyring, fetcher) in self.fetchers.drain(..) {
+            tasks.spawn(keyring.keep_fresh(fetcher));
+        }
+    }
+
+    /// Waits until every provider has been asked for its keys once, but not for ever.
+    pub async fn providers_tried(&self) {
+        let all = async {
+            for (_, keyring) in self.keyrings.iter() {
+                keyring.tried_once().await;
+            }
+        };
+        if timeout(LONGEST_START, all).await.is_err() {
+            warn!("starting without the keys of a provider that does not answer");
+        }
+    }
+
+    /// Listens and serves until `stop` yields, then drains; a second `stop` cuts the draining short.
+    pub async fn serve(mut self, stop: mpsc::Receiver<()>) -> Result<(), ServeError> {
+        let grpc = Listener::bind(&self.listen.grpc).await.map_err(|source| ServeError::Listen {
+            address: format!("{:?}", self.listen.grpc),
+            setting: "grpc",
+            source,
+        })?;
+        let admin = TcpListener::bind(self.listen.admin).await.map_err(|source| {
+            ServeError::Listen { address: self.listen.admin.to_string(), setting: "admin", source }
+        })?;
+        let admin_address = admin.local_addr().map(|address| address.to_string());
+        info!(grpc = grpc.address(), admin = admin_address.unwrap_or_default(), "listening");
+
+        let tasks = TaskTracker::new();
+        let ready = Arc::new(AtomicBool::new(false));
+        let health = HealthReporter::new();
+        set_readiness(&health, ServingStatus::NotServing).await;
+        health.set_service_status(LIVENESS_SERVICE, ServingStatus::Serving).await;
+        let draining = CancellationToken::new();
+        let workers = Arc::new(self.workers(&grpc, &health, &draining)?);
+
+        self.keep_keys_fresh(&tasks);
+        tasks.spawn(serve_admin(admin, self.admin(&ready)));
+        let accepting = {
+            let (workers, draining) = (Arc::clone(&workers), draining.clone());
+            tasks.spawn(async move { workers.accept(grpc, draining).await })
+        };
+        self.providers_tried().await;
+        ready.store(true, Ordering::Release);
+        set_readiness(&health, ServingStatus::Serving).await;
+        info!("ready");
+
+        self.drain(stop, &ready, &health, &draining).await;
+        // The acceptor holds the listener and the threads; it is gone now or never was.
+        drop(accepting.await);
+        if let Some(workers) = Arc::into_inner(workers) {
+            finish(workers, self.shutdown.drain_timeout).await;
+        }
+        info!("stopped");
+        Ok(())
+    }
+
+    fn workers(
+        &self,
+        grpc: &Listener,
+        health: &HealthReporter,
+        draining: &CancellationToken,
+    ) -> Result<Workers, ServeError> {
+        let health = tonic_health::server::HealthService::from_health_reporter(health.clone());
+        let served = Served {
+            routes: self.grpc_services(HealthServer::new(health))?,
+            fail_closed: FailClosedLayer::new(
+                &self.service.identity_header,
+                self.service.metrics.clone(),
+            ),
+            max_connection_age: self.shutdown.max_connection_age,
+        };
+        let cores = thread::available_parallelism().map_or(1, usize::from);
+        Workers::start(cores, &served, grpc, draining).map_err(ServeError::Threads)
+    }
+
+    fn grpc_services(&self, health: HealthServer<impl Health>) -> Result<Routes, ServeError> {
+        let reflection = tonic_reflection::server::Builder::configure()
+            .register_encoded_file_descriptor_set(FILE_DESCRIPTOR_SET)
+            .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+            .build_v1()?;
+        let authorization = AuthorizationServer::new(self.service.clone())
+            .max_decoding_message_size(MAX_MESSAGE_BYTES);
+        Ok(Routes::new(authorization).add_service(health).add_service(reflection).prepare())
+    }
+
+    fn admin(&self, ready: &Arc<AtomicBool>) -> Admin {
+        Admin {
+            ready: Arc::clone(ready),
+            metrics: self.service.metrics.clone(),
+            pipeline: Arc::clone(&self.service.pipeline),
+            keyrings: Arc::clone(&self.keyrings),
+            clock: Arc::clone(&self.service.clock),
+            started: self.service.clock.now(),
+        }
+    }
+
+    /// NOT_SERVING first, and serve on: Envoy must have looked elsewhere before connections close.
+    async fn drain(
+        &self,
+        mut stop: mpsc::Receiver<()>,
+        ready: &AtomicBool,
+        health: &HealthReporter,
+        draining: &CancellationToken,
+    ) {
+        stop.recv().await;
+        info!(delay = ?self.shutdown.drain_delay, "stopping: not ready any more, still serving");
+        ready.store(false, Ordering::Release);
+        set_readiness(health, ServingStatus::NotServing).await;
+        // Ended by the delay or by the second signal, whichever is first.
+        drop(timeout(self.shutdown.drain_delay, stop.recv()).await);
+        info!(within = ?self.shutdown.drain_timeout, "stopping: finishing checks in flight");
+        draining.cancel();
+    }
+}
+
+async fn set_readiness(health: &HealthReporter, status: ServingStatus) {
+    for service in READINESS_SERVICES {
+        health.set_service_status(service, status).await;
+    }
+}
+
+async fn serve_admin(listener: TcpListener, admin: Admin) {
+    if let Err(error) = axum::serve(listener, admin::router(admin)).await {
+        warn!(%error, "the admin port has ended");
+    }
+}
+
+/// Waits for the serving threads; a connection that never ends (a health Watch) is left behind.
+async fn finish(workers: Workers, within: Duration) {
+    let joined = tokio::task::spawn_blocking(move || workers.join());
+    if timeout(within, joined).await.is_err() {
+        warn!("connections were still open at the end");
+    }
+}
+
+fn random() -> Result<[u8; 32], AppError> {
+    let mut bytes = [0; 32];
+    SystemRandom::new().fill(&mut bytes).map_err(|_unspecified| AppError::NoRandomness)?;
+    Ok(bytes)
+}
+
+impl From<Limits> for CacheLimits {
+    fn from(limits: Limits) -> Self {
+        Self { ttl: limits.cache_ttl, entries: limits.cache_entries, bytes: limits.cache_bytes }
+    }
+}
+
+/// Providers and what belongs to them, while they are put together.
+#[derive(Default)]
+struct Parts {
+    /// By their position in the configuration: the issuers of each provider.
+    issuers: Vec<Vec<Issuer>>,
+    keyrings: Vec<(Arc<str>, Arc<Keyring>)>,
+    fetchers: Vec<(Arc<Keyring>, KeyFetcher)>,
+}
+
+impl Parts {
+    fn add_provider(
+        &mut self,
+        config: ProviderConfig,
+        outbound: &Outbound,
+        metrics: &Metrics,
+        clock: &Arc<dyn Clock>,
+    ) {
+        let name: Arc<str> = config.name.into();
+        let unbound = config.verifier.rules.audiences == Audiences::Unbound;
+        metrics.set_unbound(&name, unbound);
+        if unbound {
+            warn!(provider = &*name, "accept_unbound_tokens: tokens made for any application are accepted");
+        }
+        let provider = Arc::new(Provider {
+            name: Arc::clone(&name),
+            verifier: config.verifier,
+            mapping: config.mapping,
+            required_scopes: config.required_scopes,
+        });
+        let mut issuers = Vec::new();
+        for issuer in config.issuers {
+            let keyring = Arc::new(Keyring::new(issuer.issuer, config.max_stale));
+            let fetcher = KeyFetcher {
+                provider: Arc::clone(&name),
+                source: issuer.source,
+                outbound: outbound.clone(),
+                metrics: metrics.clone(),
+                clock: Arc::clone(clock),
+                dice: rand::random,
+            };
+            self.keyrings.push((Arc::clone(&name), Arc::clone(&keyring)));
+            self.fetchers.push((Arc::clone(&keyring), fetcher));
+            issuers.push(Issuer { provider: Arc::clone(&provider), keyring });
+        }
+        self.issuers.push(issuers);
+    }
+
+    /// Applications that accept the same providers share a selector, and so their cache entries.
+    fn routes(&self, applications: Vec<ApplicationConfig>) -> ApplicationRoutes {
+        let mut selectors: BTreeMap<Vec<usize>, Arc<Selector>> = BTreeMap::new();
+        let mut routes = ApplicationRoutes::default();
+        for config in applications {
+            let next = u32::try_from(selectors.len()).unwrap_or(u32::MAX);
+            let issuers = config.providers.iter().filter_map(|position| self.issuers.get(*position));
+            let issuers: Vec<Issuer> = issuers.flatten().cloned().collect();
+            let selector = selectors
+                .entry(config.providers)
+                .or_insert_with(|| Arc::new(Selector::new(next, issuers)));
+            let application = Application {
+                name: config.name.into(),
+                providers: Arc::clone(selector),
+                public_paths: config.public_paths,
+            };
+            routes.insert(application, config.hosts);
+        }
+        routes
+    }
+}

@@ -1,0 +1,53 @@
+//! `config check | show | schema`
+
+use std::path::Path;
+
+use super::{ERROR, NO, YES, complain, say};
+use crate::config::{Config, schema};
+
+pub(super) fn check(file: &Path) -> u8 {
+    match Config::load(file) {
+        Ok(config) => {
+            let (providers, applications) = (config.providers.len(), config.applications.len());
+            say(format!(
+                "{}: ok ({providers} provider{}, {applications} application{})",
+                file.display(),
+                plural(providers),
+                plural(applications),
+            ));
+            YES
+        }
+        Err(problems) => {
+            complain(problems);
+            NO
+        }
+    }
+}
+
+pub(super) fn show(file: &Path) -> u8 {
+    match Config::load(file) {
+        Ok(config) => match serde_saphyr::to_string(&config.effective) {
+            Ok(yaml) => {
+                say(yaml.trim_end());
+                YES
+            }
+            Err(error) => {
+                complain(error);
+                ERROR
+            }
+        },
+        Err(problems) => {
+            complain(problems);
+            NO
+        }
+    }
+}
+
+pub(super) fn schema() -> u8 {
+    say(format!("{:#}", schema::json_schema()));
+    YES
+}
+
+fn plural(count: usize) -> &'static str {
+    if count == 1 { "" } else { "s" }
+}

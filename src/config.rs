@@ -1,0 +1,155 @@
+//! The configuration: one YAML file → [`Config`], or every problem in it with its place.
+//!
+//! Three steps, each of which reports all it finds: the text becomes a located tree
+//! ([`document`]), the tree is held against the schema of [`schema`], and the meaning is worked out
+//! by [`resolve`]. After that no other module validates anything.
+
+mod document;
+mod problem;
+mod resolve;
+pub mod schema;
+
+use std::{
+    fs,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+pub use problem::{Problem, Problems};
+
+use crate::{
+    identity::Mapping,
+    outbound::{ExtraAuthorities, UrlPolicy},
+    request::Host,
+    response::IdentityHeader,
+    route::PublicPath,
+    verify::{jwt::JwtVerifier, keyring::KeySource},
+};
+use document::Document;
+
+/// A configuration that can be run as it is.
+#[derive(Debug)]
+pub struct Config {
+    /// Where to listen.
+    pub listen: Listen,
+    /// How to log.
+    pub log: schema::Log,
+    /// The header that carries the user.
+    pub identity_header: IdentityHeader,
+    /// Where requests may go.
+    pub urls: UrlPolicy,
+    /// All providers.
+    pub providers: Vec<ProviderConfig>,
+    /// All applications.
+    pub applications: Vec<ApplicationConfig>,
+    /// Limits of one check and of the cache.
+    pub limits: Limits,
+    /// How to stop.
+    pub shutdown: Shutdown,
+    /// The same as a file, presets expanded and defaults filled in.
+    pub effective: schema::File,
+}
+
+/// Where the service listens.
+#[derive(Clone, Debug)]
+pub struct Listen {
+    /// For Envoy.
+    pub grpc: GrpcAddress,
+    /// For operators.
+    pub admin: SocketAddr,
+}
+
+/// Where Envoy finds the service.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum GrpcAddress {
+    /// `host:port`
+    Tcp(SocketAddr),
+    /// `unix:/path`
+    Unix(PathBuf),
+}
+
+/// One provider.
+#[derive(Debug)]
+pub struct ProviderConfig {
+    /// Unique.
+    pub name: String,
+    /// Its issuers, each with its own keys; at least one.
+    pub issuers: Vec<IssuerConfig>,
+    /// How its tokens are verified.
+    pub verifier: JwtVerifier,
+    /// How its users are named.
+    pub mapping: Mapping,
+    /// Scopes that every token must have.
+    pub required_scopes: Vec<String>,
+    /// Certificate authorities besides the system's.
+    pub authorities: ExtraAuthorities,
+    /// How long keys are used without being confirmed.
+    pub max_stale: Duration,
+}
+
+/// One issuer of a provider.
+#[derive(Clone, Debug)]
+pub struct IssuerConfig {
+    /// The exact `iss`.
+    pub issuer: String,
+    /// Where its keys are.
+    pub source: KeySource,
+}
+
+/// One application.
+#[derive(Debug)]
+pub struct ApplicationConfig {
+    /// Unique.
+    pub name: String,
+    /// Unique among all applications.
+    pub hosts: Vec<Host>,
+    /// Positions in [`Config::providers`], ascending.
+    pub providers: Vec<usize>,
+    /// Paths that need no credential.
+    pub public_paths: Vec<PublicPath>,
+}
+
+/// Limits of one check and of the cache.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Longest check.
+    pub check_timeout: Duration,
+    /// Longest memory of an identity.
+    pub cache_ttl: Duration,
+    /// Most identities.
+    pub cache_entries: u32,
+    /// Most bytes of them.
+    pub cache_bytes: u64,
+}
+
+/// How the service stops.
+#[derive(Clone, Copy, Debug)]
+pub struct Shutdown {
+    /// Serving on after SIGTERM.
+    pub drain_delay: Duration,
+    /// Finishing what is in flight.
+    pub drain_timeout: Duration,
+    /// Age at which connections are renewed.
+    pub max_connection_age: Duration,
+}
+
+impl Config {
+    /// Reads a file.
+    pub fn load(path: &Path) -> Result<Self, Problems> {
+        let name = path.display().to_string();
+        let text = fs::read_to_string(path).map_err(|error| Problems::unreadable(&name, &error))?;
+        let base = path.parent().unwrap_or(Path::new("."));
+        Self::parse(&name, &text, base)
+    }
+
+    /// Reads the text of a file called `name`; files that it names are relative to `base`.
+    pub fn parse(name: &str, text: &str, base: &Path) -> Result<Self, Problems> {
+        let document = Document::parse(name, text)?;
+        let file = document.typed()?;
+        resolve::resolve(file, &document, base)
+    }
+}
+
+#[cfg(test)]
+mod tests;

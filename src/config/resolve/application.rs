@@ -1,0 +1,143 @@
+//! The section `applications`.
+
+use std::collections::HashMap;
+
+use super::Resolver;
+use crate::{
+    config::{ApplicationConfig, ProviderConfig, schema},
+    request::Host,
+    route::PublicPath,
+};
+
+impl Resolver<'_> {
+    pub(super) fn applications(
+        &mut self,
+        written: &[schema::Application],
+        named: &[schema::Provider],
+        providers: &[Option<ProviderConfig>],
+    ) -> Vec<ApplicationConfig> {
+        if written.is_empty() {
+            self.problem("/applications", "'applications' is empty: every request would be denied");
+        }
+        let names = written.iter().enumerate();
+        let names = names.map(|(at, one)| (format!("/applications/{at}/name"), &*one.name));
+        self.unique("application", &names.collect::<Vec<_>>());
+        let mut taken = HashMap::new();
+        let mut applications = Vec::new();
+        for (at, application) in written.iter().enumerate() {
+            let pointer = format!("/applications/{at}");
+            self.name(&format!("{pointer}/name"), &application.name);
+            let chosen = self.chosen_providers(&pointer, application, named);
+            self.one_provider_per_issuer(&pointer, application, &chosen, providers);
+            applications.push(ApplicationConfig {
+                name: application.name.clone(),
+                hosts: self.hosts(&pointer, application, &mut taken),
+                providers: chosen,
+                public_paths: self.public_paths(&pointer, application),
+            });
+        }
+        applications
+    }
+
+    fn chosen_providers(
+        &mut self,
+        pointer: &str,
+        application: &schema::Application,
+        named: &[schema::Provider],
+    ) -> Vec<usize> {
+        let Some(wanted) = &application.providers else {
+            return (0..named.len()).collect();
+        };
+        if wanted.is_empty() {
+            self.problem(
+                &format!("{pointer}/providers"),
+                format!("{}: 'providers' is empty: leave it out to accept all of them", application.name),
+            );
+        }
+        let mut chosen = Vec::new();
+        for (at, name) in wanted.iter().enumerate() {
+            match named.iter().position(|provider| provider.name == *name) {
+                Some(position) => chosen.push(position),
+                None => self.problem(
+                    &format!("{pointer}/providers/{at}"),
+                    format!("{}: there is no provider '{name}'", application.name),
+                ),
+            }
+        }
+        chosen.sort_unstable();
+        chosen.dedup();
+        chosen
+    }
+
+    /// Otherwise a token would have two providers, and we never try two.
+    fn one_provider_per_issuer(
+        &mut self,
+        pointer: &str,
+        application: &schema::Application,
+        chosen: &[usize],
+        providers: &[Option<ProviderConfig>],
+    ) {
+        let mut owners: HashMap<&str, &str> = HashMap::new();
+        let chosen = chosen.iter().filter_map(|position| providers.get(*position)?.as_ref());
+        for (provider, issuer) in chosen.flat_map(|provider| {
+            provider.issuers.iter().map(move |issuer| (provider.name.as_str(), &*issuer.issuer))
+        }) {
+            if let Some(other) = owners.insert(issuer, provider) {
+                self.problem(
+                    pointer,
+                    format!(
+                        "{}: the providers '{other}' and '{provider}' have the same issuer {issuer}, \
+                         so it cannot be told whose token one is: name only one of them in 'providers'",
+                        application.name
+                    ),
+                );
+            }
+        }
+    }
+
+    fn hosts(
+        &mut self,
+        pointer: &str,
+        application: &schema::Application,
+        taken: &mut HashMap<Host, String>,
+    ) -> Vec<Host> {
+        let mut hosts = Vec::new();
+        for (at, written) in application.hosts.iter().enumerate() {
+            let pointer = format!("{pointer}/hosts/{at}");
+            match Host::parse(written) {
+                Ok(host) => {
+                    let owner = taken.insert(host.clone(), application.name.clone());
+                    if let Some(owner) = owner {
+                        self.problem(&pointer, format!("the host {host} already belongs to '{owner}'"));
+                    }
+                    hosts.push(host);
+                }
+                Err(error) => self.problem(&pointer, format!("{}: {error}", application.name)),
+            }
+        }
+        hosts
+    }
+
+    fn public_paths(&mut self, pointer: &str, application: &schema::Application) -> Vec<PublicPath> {
+        let mut paths = Vec::new();
+        for (at, rule) in application.public_paths.iter().enumerate() {
+            let pointer = format!("{pointer}/public_paths/{at}");
+            match PublicPath::parse(rule) {
+                Some(_) if rule == "/*" => self.problem(
+                    &pointer,
+                    format!("{}: '/*' would make the whole application public", application.name),
+                ),
+                Some(path) => paths.push(path),
+                None => self.problem(
+                    &pointer,
+                    format!(
+                        "{}: '{rule}' must be a plain path as '/status', or '/below/*': no '..', '//', \
+                         ';', '?', needless escapes or other wildcards",
+                        application.name
+                    ),
+                ),
+            }
+        }
+        paths
+    }
+}

@@ -1,0 +1,115 @@
+//! Where connections come from: TCP or a Unix socket. Accepted on one runtime, served on another.
+
+use std::{io, os::unix::net, path::PathBuf};
+
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::{TcpListener, TcpStream, UnixListener, UnixStream},
+};
+use tonic::transport::server::Connected;
+
+use crate::config::GrpcAddress;
+
+/// A bound listener.
+#[derive(Debug)]
+pub enum Listener {
+    /// `host:port`
+    Tcp(TcpListener),
+    /// `unix:/path`, removed when the listener goes.
+    Unix(UnixListener, SocketFile),
+}
+
+/// Removes the file of a Unix socket.
+#[derive(Debug)]
+pub struct SocketFile(PathBuf);
+
+impl Drop for SocketFile {
+    fn drop(&mut self) {
+        // Nothing is lost if somebody else was faster.
+        drop(std::fs::remove_file(&self.0));
+    }
+}
+
+/// A connection on its way from the accepting runtime to a serving one.
+#[derive(Debug)]
+pub enum Accepted {
+    /// Over TCP.
+    Tcp(std::net::TcpStream),
+    /// Over a Unix socket.
+    Unix(net::UnixStream),
+}
+
+impl Listener {
+    /// Binds. A Unix socket that nobody answers any more is replaced; one in use is an error.
+    pub async fn bind(address: &GrpcAddress) -> io::Result<Self> {
+        match address {
+            GrpcAddress::Tcp(address) => Ok(Self::Tcp(TcpListener::bind(address).await?)),
+            GrpcAddress::Unix(path) => {
+                let in_use = UnixStream::connect(path).await.is_ok();
+                if in_use {
+                    return Err(io::ErrorKind::AddrInUse.into());
+                }
+                if std::os::unix::fs::FileTypeExt::is_socket(
+                    &match std::fs::symlink_metadata(path) {
+                        Ok(metadata) => metadata.file_type(),
+                        Err(_absent) => return Self::bind_unix(path.clone()),
+                    },
+                ) {
+                    std::fs::remove_file(path)?;
+                }
+                Self::bind_unix(path.clone())
+            }
+        }
+    }
+
+    fn bind_unix(path: PathBuf) -> io::Result<Self> {
+        Ok(Self::Unix(UnixListener::bind(&path)?, SocketFile(path)))
+    }
+
+    /// The address, for people.
+    pub fn address(&self) -> String {
+        match self {
+            Self::Tcp(listener) => {
+                listener.local_addr().map(|address| address.to_string()).unwrap_or_default()
+            }
+            Self::Unix(_, file) => format!("unix:{}", file.0.display()),
+        }
+    }
+
+    /// The next connection, detached from this runtime.
+    pub async fn accept(&self) -> io::Result<Accepted> {
+        match self {
+            Self::Tcp(listener) => {
+                let (stream, _peer) = listener.accept().await?;
+                stream.set_nodelay(true)?;
+                Ok(Accepted::Tcp(stream.into_std()?))
+            }
+            Self::Unix(listener, _) => {
+                let (stream, _peer) = listener.accept().await?;
+                Ok(Accepted::Unix(stream.into_std()?))
+            }
+        }
+    }
+}
+
+/// What a served connection is made of.
+pub trait Stream: AsyncRead + AsyncWrite + Connected + Unpin + Send + 'static {}
+impl<S: AsyncRead + AsyncWrite + Connected + Unpin + Send + 'static> Stream for S {}
+
+impl Accepted {
+    /// Attaches a TCP connection to the current runtime.
+    pub fn into_tcp(self) -> io::Result<TcpStream> {
+        match self {
+            Self::Tcp(stream) => TcpStream::from_std(stream),
+            Self::Unix(_) => Err(io::ErrorKind::Unsupported.into()),
+        }
+    }
+
+    /// Attaches a Unix connection to the current runtime.
+    pub fn into_unix(self) -> io::Result<UnixStream> {
+        match self {
+            Self::Unix(stream) => UnixStream::from_std(stream),
+            Self::Tcp(_) => Err(io::ErrorKind::Unsupported.into()),
+        }
+    }
+}

@@ -1,0 +1,159 @@
+//! Serves gRPC: one acceptor, one single-threaded runtime per core.
+//!
+//! A check is microseconds of work. On a runtime that shares its tasks between threads the sharing
+//! costs more than the work, so each connection lives on one thread (docs/adr/0004). Each thread runs
+//! a few servers that differ in the age at which they ask connections to renew, because tonic has
+//! no jitter of its own and all connections of a restarted gateway would renew at once.
+
+use std::{io, sync::Arc, thread, time::Duration};
+
+use futures_util::future::join_all;
+use tokio::{runtime, sync::mpsc};
+use tokio_stream::{StreamExt, wrappers::ReceiverStream};
+use tokio_util::sync::CancellationToken;
+use tonic::{
+    service::Routes,
+    transport::{Server, server::Connected},
+};
+use tracing::{error, warn};
+
+use super::{
+    FailClosedLayer,
+    listener::{Accepted, Listener, Stream},
+};
+
+/// Largest `CheckRequest`. Envoy's own limit on headers is 60 KiB by default.
+pub const MAX_MESSAGE_BYTES: usize = 1024 * 1024;
+const MAX_STREAMS: u32 = 1024;
+const MAX_CONCURRENT_PER_CONNECTION: usize = 512;
+const MAX_GRPC_HEADER_BYTES: u32 = 16 * 1024;
+const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(20);
+const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(10);
+/// Connections accepted and not yet taken by their thread.
+const BACKLOG: usize = 256;
+/// Wait after a failed accept, most likely for want of file descriptors.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+/// Shares of the configured connection age, one server each.
+const AGES: [f64; 5] = [0.8, 0.9, 1.0, 1.1, 1.2];
+
+/// What every connection is served with.
+#[derive(Clone)]
+pub struct Served {
+    /// The gRPC services.
+    pub routes: Routes,
+    /// Turns every error into a denial.
+    pub fail_closed: FailClosedLayer,
+    /// Age at which a connection is asked to renew, ±20 %.
+    pub max_connection_age: Duration,
+}
+
+/// The serving threads.
+pub struct Workers {
+    lanes: Vec<mpsc::Sender<Accepted>>,
+    threads: Vec<thread::JoinHandle<()>>,
+}
+
+impl Workers {
+    /// Starts `count` threads. `stop` sends GOAWAY on every connection and lets them finish.
+    pub fn start(
+        count: usize,
+        served: &Served,
+        kind: &Listener,
+        stop: &CancellationToken,
+    ) -> io::Result<Self> {
+        let mut workers = Self { lanes: Vec::new(), threads: Vec::new() };
+        for number in 0..count {
+            let (lanes, incoming): (Vec<_>, Vec<_>) =
+                AGES.iter().map(|_| mpsc::channel(BACKLOG)).unzip();
+            let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
+            let (served, stop) = (served.clone(), stop.clone());
+            let tcp = matches!(kind, Listener::Tcp(_));
+            let run = move || {
+                if tcp {
+                    runtime.block_on(serve(&served, incoming, Accepted::into_tcp, &stop));
+                } else {
+                    runtime.block_on(serve(&served, incoming, Accepted::into_unix, &stop));
+                }
+            };
+            workers.threads.push(thread::Builder::new().name(format!("check-{number}")).spawn(run)?);
+            workers.lanes.extend(lanes);
+        }
+        interleave(&mut workers.lanes, count);
+        Ok(workers)
+    }
+
+    /// Hands connections out in turn until `stop`. The listener is closed then.
+    pub async fn accept(&self, listener: Listener, stop: CancellationToken) {
+        let mut lanes = self.lanes.iter().cycle();
+        loop {
+            let accepted = tokio::select! {
+                () = stop.cancelled() => return,
+                accepted = listener.accept() => accepted,
+            };
+            match (accepted, lanes.next()) {
+                (Ok(connection), Some(lane)) => {
+                    if lane.send(connection).await.is_err() {
+                        error!("a serving thread is gone");
+                    }
+                }
+                (Err(error), _) => {
+                    warn!(%error, "cannot accept a connection");
+                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                }
+                (Ok(_), None) => return,
+            }
+        }
+    }
+
+    /// Waits for the threads to end.
+    pub fn join(self) {
+        for thread in self.threads {
+            if thread.join().is_err() {
+                error!("a serving thread has panicked");
+            }
+        }
+    }
+}
+
+/// Neighbouring lanes belong to different threads, so that a few connections use all cores.
+fn interleave(lanes: &mut Vec<mpsc::Sender<Accepted>>, threads: usize) {
+    let per_thread = AGES.len();
+    let mut turned = Vec::with_capacity(lanes.len());
+    for age in 0..per_thread {
+        turned.extend((0..threads).filter_map(|thread| lanes.get(thread * per_thread + age).cloned()));
+    }
+    *lanes = turned;
+}
+
+/// Runs one server for each age until `stop`, then until every connection is done.
+async fn serve<S: Stream + Connected>(
+    served: &Served,
+    incoming: Vec<mpsc::Receiver<Accepted>>,
+    attach: fn(Accepted) -> io::Result<S>,
+    stop: &CancellationToken,
+) {
+    let stop = Arc::new(stop.clone());
+    let servers = incoming.into_iter().zip(AGES).map(|(connections, share)| {
+        let stop = Arc::clone(&stop);
+        Server::builder()
+            .max_concurrent_streams(MAX_STREAMS)
+            .concurrency_limit_per_connection(MAX_CONCURRENT_PER_CONNECTION)
+            .http2_max_header_list_size(MAX_GRPC_HEADER_BYTES)
+            .http2_keepalive_interval(Some(KEEPALIVE_INTERVAL))
+            .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT))
+            // Without a grace period: with one, tonic 0.14.9 never sends GOAWAY and cuts the
+            // connection under the calls in flight.
+            .max_connection_age(served.max_connection_age.mul_f64(share))
+            .layer(served.fail_closed.clone())
+            .add_routes(served.routes.clone())
+            .serve_with_incoming_shutdown(
+                ReceiverStream::new(connections).map(attach),
+                async move { stop.cancelled().await },
+            )
+    });
+    for ended in join_all(servers).await {
+        if let Err(error) = ended {
+            error!(%error, "a gRPC server has ended");
+        }
+    }
+}

@@ -1,0 +1,57 @@
+//! Step 6: claims → who the product shall believe it is.
+
+mod mapping;
+mod username;
+
+use std::sync::Arc;
+
+pub use mapping::{Mapping, MappingError, UsernameRule};
+pub(crate) use username::anchored;
+pub use username::{Username, UsernameError, UsernamePolicy};
+
+use crate::verify::{jwt::Verified, keys::VerifyingKey};
+
+/// A user whom a provider vouches for. Everything later steps may rely on.
+#[derive(Clone, Debug)]
+pub struct Identity {
+    /// The value of `X-Remote-User`.
+    pub username: Username,
+    /// The provider that vouches.
+    pub provider: Arc<str>,
+    /// Who obtained the token.
+    pub client: Option<String>,
+    /// What the token may be used for.
+    pub scopes: Vec<String>,
+    /// The identity ends before this moment (Unix seconds).
+    pub valid_until: i64,
+    /// The identity ends when this key is withdrawn.
+    pub key: Arc<VerifyingKey>,
+}
+
+impl Identity {
+    /// Establishes the user of a verified token.
+    pub fn establish(
+        verified: Verified,
+        provider: Arc<str>,
+        mapping: &Mapping,
+    ) -> Result<Self, MappingError> {
+        let username = mapping.username(&verified)?;
+        Ok(Self {
+            username,
+            provider,
+            client: verified.facts.client,
+            scopes: verified.facts.scopes,
+            valid_until: verified.facts.valid_until,
+            key: verified.key,
+        })
+    }
+
+    /// Bytes that a cached identity occupies, roughly.
+    pub(crate) fn weight(&self) -> usize {
+        let scopes: usize = self.scopes.iter().map(|scope| scope.len() + size_of::<String>()).sum();
+        size_of::<Self>()
+            + self.username.as_str().len()
+            + self.client.as_ref().map_or(0, String::len)
+            + scopes
+    }
+}

@@ -1,0 +1,27 @@
+#![doc = include_str!("../README.md")]
+
+// The walk, in the order in which a request meets it.
+pub mod grpc;
+pub mod request;
+pub mod route;
+pub mod credential;
+pub mod provider;
+pub mod verify;
+pub mod identity;
+pub mod policy;
+pub mod verdict;
+pub mod response;
+pub mod pipeline;
+
+// What the walk stands on.
+pub mod config;
+pub mod outbound;
+pub mod clock;
+pub mod pb;
+
+// What is around it.
+pub mod admin;
+pub mod app;
+pub mod cli;
+pub mod metrics;
+pub mod telemetry;

@@ -1,0 +1,191 @@
+//! The walk. The only file that knows the order of the steps; steps never call each other.
+//!
+//! request → route → credential → provider → verify → identity → policy → verdict
+
+mod cache;
+
+use std::{fmt, sync::Arc};
+
+use tokio::time::{Instant, timeout_at};
+
+pub use cache::{CacheLimits, CacheSizes, TokenCache, TokenId};
+
+use crate::{
+    clock::Now,
+    credential::BearerToken,
+    identity::Identity,
+    policy,
+    provider::{NotSelected, Provider, Selector},
+    request::Request,
+    route::{Access, Routes},
+    verdict::{Denial, Grant, Verdict},
+    verify::{TokenError, Unavailable},
+};
+
+/// Everything that a configuration says about requests, ready to be asked.
+#[derive(Debug)]
+pub struct Pipeline {
+    routes: Routes,
+    cache: TokenCache,
+}
+
+/// The outcome of one walk, and what was learnt on the way.
+#[derive(Clone, Debug)]
+pub struct Decision {
+    /// May the request pass, and as whom?
+    pub verdict: Verdict,
+    /// How far the walk got.
+    pub trail: Trail,
+}
+
+/// What is known about a request, as far as the walk got. Holds nothing secret.
+#[derive(Clone, Debug, Default)]
+pub struct Trail {
+    /// The application that was found.
+    pub application: Option<Arc<str>>,
+    /// The provider that was chosen.
+    pub provider: Option<Arc<str>>,
+    /// What kind of credential was read.
+    pub credential: CredentialKind,
+    /// A fingerprint of the token: equal for equal tokens in one process, useless elsewhere.
+    pub token_id: Option<TokenId>,
+    /// The identity was remembered, not verified again.
+    pub cached: bool,
+}
+
+/// What kind of credential a request carries.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum CredentialKind {
+    /// None that could be read.
+    #[default]
+    None,
+    /// A bearer token.
+    Bearer,
+    /// A bearer token that is a JWT of a known issuer.
+    Jwt,
+}
+
+impl CredentialKind {
+    /// For logs and metadata.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Bearer => "opaque",
+            Self::Jwt => "jwt",
+        }
+    }
+}
+
+impl fmt::Display for CredentialKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl Decision {
+    /// A denial before the walk began.
+    pub fn denied(denial: impl Into<Denial>) -> Self {
+        Self { verdict: Err(denial.into()), trail: Trail::default() }
+    }
+}
+
+impl Pipeline {
+    /// Puts the parts together.
+    pub fn new(routes: Routes, cache: TokenCache) -> Self {
+        Self { routes, cache }
+    }
+
+    /// How much is remembered.
+    pub fn cache_sizes(&self) -> CacheSizes {
+        self.cache.sizes()
+    }
+
+    /// Decides about one request, before `deadline` in any case.
+    pub async fn check(&self, request: &Request, now: Now, deadline: Instant) -> Decision {
+        let mut trail = Trail::default();
+        let verdict = timeout_at(deadline, self.walk(request, now, deadline, &mut trail))
+            .await
+            .unwrap_or(Err(Unavailable::Deadline.into()));
+        Decision { verdict, trail }
+    }
+
+    async fn walk(
+        &self,
+        request: &Request,
+        now: Now,
+        deadline: Instant,
+        trail: &mut Trail,
+    ) -> Verdict {
+        let application = self.routes.find(request)?;
+        trail.application = Some(Arc::clone(&application.name));
+        let selector = match application.access(request) {
+            Access::Public => return Ok(Grant::Anonymous),
+            Access::Protected(selector) => selector,
+        };
+        let token = BearerToken::extract(request)?.ok_or(Denial::NoCredential)?;
+        trail.credential = CredentialKind::Bearer;
+        let (identity, provider) = self.identify(token, selector, (now, deadline), trail).await?;
+        policy::decide(&identity, &provider)?;
+        Ok(Grant::As(identity))
+    }
+
+    /// Steps 4 to 6, or the memory of them.
+    async fn identify(
+        &self,
+        token: BearerToken<'_>,
+        selector: &Selector,
+        (now, deadline): (Now, Instant),
+        trail: &mut Trail,
+    ) -> Result<(Arc<Identity>, Arc<Provider>), Denial> {
+        let key = self.cache.key(token, selector);
+        trail.token_id = Some(key.id());
+        if let Some(remembered) = self.cache.get(key, now) {
+            trail.cached = true;
+            let known = remembered?;
+            trail.credential = CredentialKind::Jwt;
+            trail.provider = Some(Arc::clone(&known.1.name));
+            return Ok(known);
+        }
+        let verified = self.verify(token, selector, (now, deadline), trail).await;
+        self.cache.remember(key, &verified, now);
+        verified
+    }
+
+    async fn verify(
+        &self,
+        token: BearerToken<'_>,
+        selector: &Selector,
+        (now, deadline): (Now, Instant),
+        trail: &mut Trail,
+    ) -> Result<(Arc<Identity>, Arc<Provider>), Denial> {
+        let selected = selector.select(token)?;
+        let provider = &selected.issuer.provider;
+        trail.credential = CredentialKind::Jwt;
+        trail.provider = Some(Arc::clone(&provider.name));
+        let verified = provider
+            .verifier
+            .verify(selected.jws, &selected.issuer.keyring, now, deadline)
+            .await?;
+        let identity =
+            Identity::establish(verified, Arc::clone(&provider.name), &provider.mapping)?;
+        Ok((Arc::new(identity), Arc::clone(provider)))
+    }
+}
+
+impl From<NotSelected> for Denial {
+    fn from(error: NotSelected) -> Self {
+        match error {
+            NotSelected::NoProvider(no_provider) => no_provider.into(),
+            NotSelected::Rejected(rejection) => rejection.into(),
+        }
+    }
+}
+
+impl From<TokenError> for Denial {
+    fn from(error: TokenError) -> Self {
+        match error {
+            TokenError::Rejected(rejection) => rejection.into(),
+            TokenError::Unavailable(unavailable) => unavailable.into(),
+        }
+    }
+}

@@ -1,0 +1,203 @@
+//! The memory of verified tokens: identities, never decisions.
+//!
+//! A hit is worth what the token is worth now: its expiry is compared with this request's time, its
+//! key must still be published, and the policy runs again. Refusals are remembered apart, briefly,
+//! and only when another verification is sure to say the same.
+
+use std::{fmt, sync::Arc, time::Duration};
+
+use aws_lc_rs::hmac;
+use moka::sync::Cache;
+use tokio::time::Instant;
+
+use crate::{
+    clock::Now, credential::BearerToken, identity::Identity, provider::Provider,
+    provider::Selector, verdict::Denial,
+};
+
+/// Refused tokens that are remembered.
+const REFUSED_ENTRIES: u64 = 10_000;
+/// How long. Short: a mistake here locks a user out.
+const REFUSED_TTL: Duration = Duration::from_secs(5);
+/// What the cache itself needs for an entry, roughly: key, pointers, bookkeeping.
+const ENTRY_OVERHEAD: usize = 256;
+
+type Known = (Arc<Identity>, Arc<Provider>);
+
+/// Remembers what tokens turned out to be.
+#[derive(Debug)]
+pub struct TokenCache {
+    secret: hmac::Key,
+    ttl: Duration,
+    verified: Cache<TokenKey, Verified>,
+    refused: Cache<TokenKey, Refused>,
+}
+
+/// HMAC-SHA-256 of a token and of the list of providers that it was meant for. The secret is made
+/// anew for every cache, so a key says nothing outside of it, and the text of the token is never
+/// kept. Which provider of the list judges a token follows from the token alone, so the list stands
+/// for the provider here.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct TokenKey([u8; 32]);
+
+/// Eight bytes of a [`TokenKey`]: enough to find the requests of one token in the logs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TokenId([u8; 8]);
+
+#[derive(Clone, Debug)]
+struct Verified {
+    known: Known,
+    until: Instant,
+}
+
+#[derive(Clone, Debug)]
+struct Refused {
+    denial: Denial,
+    until: Instant,
+}
+
+/// How much is remembered.
+#[derive(Clone, Copy, Debug, serde::Serialize)]
+pub struct CacheSizes {
+    /// Identities.
+    pub identities: u64,
+    /// Bytes they take, by estimate.
+    pub bytes: u64,
+    /// Refused tokens.
+    pub refused: u64,
+}
+
+impl fmt::Debug for TokenKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("TokenKey").finish_non_exhaustive()
+    }
+}
+
+impl TokenKey {
+    /// For logs.
+    pub fn id(self) -> TokenId {
+        let mut id = [0; 8];
+        for (to, from) in id.iter_mut().zip(self.0) {
+            *to = from;
+        }
+        TokenId(id)
+    }
+}
+
+impl fmt::Display for TokenId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+/// The limits of a cache.
+#[derive(Clone, Copy, Debug)]
+pub struct CacheLimits {
+    /// Longest memory of an identity.
+    pub ttl: Duration,
+    /// Most identities.
+    pub entries: u32,
+    /// Most bytes.
+    pub bytes: u64,
+}
+
+impl TokenCache {
+    /// An empty cache. `secret` is 32 random bytes, used for nothing else.
+    pub fn new(secret: &[u8; 32], limits: CacheLimits) -> Self {
+        // moka bounds one sum. An entry weighs its bytes, but never less than its share: so both
+        // the bytes and the number of entries are bounded.
+        let share = limits.bytes / u64::from(limits.entries.max(1));
+        let share = u32::try_from(share).unwrap_or(u32::MAX).max(1);
+        Self {
+            secret: hmac::Key::new(hmac::HMAC_SHA256, secret),
+            ttl: limits.ttl,
+            verified: Cache::builder()
+                .max_capacity(limits.bytes)
+                .weigher(move |_, entry: &Verified| {
+                    let bytes = entry.known.0.weight() + ENTRY_OVERHEAD;
+                    u32::try_from(bytes).unwrap_or(u32::MAX).max(share)
+                })
+                .time_to_live(limits.ttl)
+                .build(),
+            refused: Cache::builder()
+                .max_capacity(REFUSED_ENTRIES)
+                .time_to_live(REFUSED_TTL)
+                .build(),
+        }
+    }
+
+    /// The key of a token. Lengths go in first: no two inputs share a byte string.
+    pub fn key(&self, token: BearerToken<'_>, selector: &Selector) -> TokenKey {
+        let token = token.expose().as_bytes();
+        let mut mac = hmac::Context::with_key(&self.secret);
+        mac.update(&u64::try_from(token.len()).unwrap_or(u64::MAX).to_be_bytes());
+        mac.update(token);
+        mac.update(&selector.id().to_be_bytes());
+        let mut key = [0; 32];
+        for (to, from) in key.iter_mut().zip(mac.sign().as_ref()) {
+            *to = *from;
+        }
+        TokenKey(key)
+    }
+
+    /// What is known of a token and still true.
+    pub fn get(&self, key: TokenKey, now: Now) -> Option<Result<Known, Denial>> {
+        if let Some(entry) = self.verified.get(&key) {
+            if entry.is_good(now) {
+                return Some(Ok(entry.known));
+            }
+            self.verified.invalidate(&key);
+            return None;
+        }
+        let refused = self.refused.get(&key)?;
+        (now.instant < refused.until).then_some(Err(refused.denial))
+    }
+
+    /// Remembers an identity until it may have changed, or a refusal that is sure to be repeated.
+    pub fn remember(&self, key: TokenKey, outcome: &Result<Known, Denial>, now: Now) {
+        match outcome {
+            Ok(known) => {
+                let until = now.instant + self.ttl;
+                self.verified.insert(key, Verified { known: known.clone(), until });
+            }
+            Err(denial) if is_definite(denial) => {
+                let until = now.instant + REFUSED_TTL;
+                self.refused.insert(key, Refused { denial: denial.clone(), until });
+            }
+            Err(_) => {}
+        }
+    }
+
+    /// How much is remembered.
+    pub fn sizes(&self) -> CacheSizes {
+        CacheSizes {
+            identities: self.verified.entry_count(),
+            bytes: self.verified.weighted_size(),
+            refused: self.refused.entry_count(),
+        }
+    }
+}
+
+impl Verified {
+    fn is_good(&self, now: Now) -> bool {
+        let identity = &self.known.0;
+        now.instant < self.until
+            && now.unix_seconds < identity.valid_until
+            && !identity.key.is_withdrawn()
+    }
+}
+
+/// Failures are never remembered, nor what a moment could change.
+fn is_definite(denial: &Denial) -> bool {
+    match denial {
+        Denial::InvalidToken(rejection) => rejection.is_definite(),
+        Denial::NoUser(_) => true,
+        Denial::MalformedRequest(_)
+        | Denial::NoRoute(_)
+        | Denial::NoCredential
+        | Denial::MalformedCredential(_)
+        | Denial::NoProvider(_)
+        | Denial::Refused(_)
+        | Denial::Undecided(_) => false,
+    }
+}

@@ -1,0 +1,111 @@
+//! Step 1: `CheckRequest` → [`Request`]. Protobuf ends here.
+//!
+//! Everything in a check except `context_extensions` is written by the client, who may be an
+//! attacker. What cannot be read in exactly one way is refused.
+
+mod headers;
+mod host;
+mod path;
+pub(crate) mod percent;
+
+pub use headers::{Header, Headers};
+pub use host::{Host, HostError};
+pub use path::{CanonicalPath, RequestPath};
+
+use crate::pb::envoy::service::auth::v3::{CheckRequest, attribute_context::HttpRequest};
+
+/// Longest accepted path with its query, in bytes.
+pub const MAX_PATH_BYTES: usize = 8 * 1024;
+/// Largest accepted sum of header names and values, in bytes.
+pub const MAX_HEADER_BYTES: usize = 64 * 1024;
+
+/// The key of Envoy's `context_extensions` that names the application.
+const APPLICATION_EXTENSION: &str = "application";
+
+/// What the later steps may know about the HTTP request.
+#[derive(Debug)]
+pub struct Request {
+    /// `x-request-id`, when it is safe to log: 1 to 64 of `[A-Za-z0-9-]`.
+    pub id: Option<String>,
+    /// As sent; HTTP methods are case-sensitive.
+    pub method: String,
+    /// Normalised, unambiguous.
+    pub host: Host,
+    /// The target exactly as the upstream will get it.
+    pub path: RequestPath,
+    /// All headers, pseudo headers included.
+    pub headers: Headers,
+    /// The application that Envoy's route names; a client cannot forge it.
+    pub application: Option<String>,
+}
+
+/// Why a check cannot be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum MalformedRequest {
+    /// The check is about something else than an HTTP request.
+    #[error("the check carries no HTTP request")]
+    NoHttp,
+    /// Neither `headers` nor `header_map`.
+    #[error("the check carries no headers")]
+    NoHeaders,
+    /// More than [`MAX_HEADER_BYTES`].
+    #[error("the headers are larger than {MAX_HEADER_BYTES} bytes")]
+    HeadersTooLarge,
+    /// More than [`MAX_PATH_BYTES`].
+    #[error("the path is longer than {MAX_PATH_BYTES} bytes")]
+    PathTooLong,
+    /// Not an origin-form target (RFC 9112 §3.2.1).
+    #[error("the path does not begin with '/'")]
+    PathNotAbsolute,
+    /// See [`HostError`].
+    #[error(transparent)]
+    Host(#[from] HostError),
+}
+
+impl Request {
+    /// Reads one check.
+    pub fn parse(check: CheckRequest) -> Result<Self, MalformedRequest> {
+        let attributes = check.attributes.ok_or(MalformedRequest::NoHttp)?;
+        let application = attributes
+            .context_extensions
+            .into_iter()
+            .find_map(|(key, value)| (key == APPLICATION_EXTENSION).then_some(value));
+        let http = attributes
+            .request
+            .and_then(|request| request.http)
+            .ok_or(MalformedRequest::NoHttp)?;
+        Self::from_http(http, application)
+    }
+
+    fn from_http(http: HttpRequest, application: Option<String>) -> Result<Self, MalformedRequest> {
+        let headers = Headers::from_check(http.header_map, http.headers);
+        if headers.is_empty() {
+            return Err(MalformedRequest::NoHeaders);
+        }
+        if headers.byte_len() > MAX_HEADER_BYTES {
+            return Err(MalformedRequest::HeadersTooLarge);
+        }
+        if http.path.len() > MAX_PATH_BYTES {
+            return Err(MalformedRequest::PathTooLong);
+        }
+        // CONNECT has an authority, no path (RFC 9110 §9.3.6); a later step refuses it by name.
+        if !http.path.starts_with('/') && http.method != "CONNECT" {
+            return Err(MalformedRequest::PathNotAbsolute);
+        }
+        Ok(Self {
+            id: headers.request_id(),
+            method: http.method,
+            host: Host::parse(&http.host)?,
+            path: RequestPath::new(http.path),
+            headers,
+            application,
+        })
+    }
+
+    /// Whether the request asks for a connection that would outlive the decision about it
+    /// (CONNECT, WebSocket and other upgrades).
+    pub fn opens_tunnel(&self) -> bool {
+        // HTTP/2 extended CONNECT arrives as GET with an `upgrade` header.
+        self.method == "CONNECT" || self.headers.named("upgrade").next().is_some()
+    }
+}

@@ -1,0 +1,80 @@
+//! The request's headers, in whichever of Envoy's two encodings they came.
+
+use std::collections::HashMap;
+
+use bytes::Bytes;
+
+use crate::pb::envoy::config::core::v3::{HeaderMap, HeaderValue};
+
+/// All headers of one request. Order and repetition are kept when Envoy sends them.
+#[derive(Debug)]
+pub struct Headers(Vec<Header>);
+
+/// One header line.
+#[derive(Debug)]
+pub struct Header {
+    /// As received; compare with [`Header::is`].
+    pub name: String,
+    /// Raw bytes, not necessarily UTF-8.
+    pub value: Bytes,
+}
+
+impl Header {
+    /// Whether this is the header `name` (RFC 9110 §5.1: names are case-insensitive).
+    pub fn is(&self, name: &str) -> bool {
+        self.name.eq_ignore_ascii_case(name)
+    }
+}
+
+impl Headers {
+    /// Takes `header_map` when Envoy filled it (`encode_raw_headers: true`), else the joined map.
+    /// Never both: two readings of one request are how requests are smuggled.
+    pub(super) fn from_check(raw: Option<HeaderMap>, joined: HashMap<String, String>) -> Self {
+        let raw = raw.unwrap_or_default().headers;
+        Self(if raw.is_empty() {
+            joined.into_iter().map(from_joined).collect()
+        } else {
+            raw.into_iter().map(from_raw).collect()
+        })
+    }
+
+    /// Every line of the header `name`, in order.
+    pub fn named<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a Header> {
+        self.0.iter().filter(move |header| header.is(name))
+    }
+
+    /// All lines.
+    pub fn iter(&self) -> impl Iterator<Item = &Header> {
+        self.0.iter()
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    pub(super) fn byte_len(&self) -> usize {
+        self.0.iter().map(|header| header.name.len() + header.value.len()).sum()
+    }
+
+    /// The correlation id, unless it could break a log line (CVE-2024-45808).
+    pub(super) fn request_id(&self) -> Option<String> {
+        let header = self.named("x-request-id").next()?;
+        let safe = (1..=64).contains(&header.value.len())
+            && header.value.iter().all(|byte| byte.is_ascii_alphanumeric() || *byte == b'-');
+        safe.then(|| String::from_utf8_lossy(&header.value).into_owned())
+    }
+}
+
+fn from_raw(header: HeaderValue) -> Header {
+    // Envoy fills `raw_value` and leaves `value` empty.
+    let value = if header.raw_value.is_empty() {
+        Bytes::from(header.value)
+    } else {
+        header.raw_value
+    };
+    Header { name: header.key, value }
+}
+
+fn from_joined((name, value): (String, String)) -> Header {
+    Header { name, value: Bytes::from(value) }
+}

@@ -1,0 +1,119 @@
+//! The identity header and everything that some program could take for it.
+
+use crate::{
+    pb::envoy::config::core::v3::{
+        HeaderValue, HeaderValueOption, header_value_option::HeaderAppendAction,
+    },
+    request::Headers,
+};
+
+/// Headers that products and their plugins are known to believe.
+const WELL_KNOWN: [&str; 9] = [
+    "x-remote-user",
+    "remote-user",
+    "x-forwarded-user",
+    "x-forwarded-email",
+    "x-forwarded-preferred-username",
+    "x-auth-request-user",
+    "x-auth-request-email",
+    "x-auth-user",
+    "x-webauth-user",
+];
+
+/// The header that carries the user, and the names that stand for the same thing.
+#[derive(Clone, Debug)]
+pub struct IdentityHeader {
+    name: String,
+    /// In the form of [`folded`].
+    protected: Vec<String>,
+}
+
+/// Why a header name cannot be used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum HeaderNameError {
+    /// The identity header itself.
+    #[error("identity_header {0}")]
+    Identity(&'static str),
+    /// The alias at this position.
+    #[error("identity_header_aliases[{0}] {1}")]
+    Alias(usize, &'static str),
+}
+
+impl IdentityHeader {
+    /// Takes the configured names.
+    pub fn new(name: &str, aliases: &[String]) -> Result<Self, HeaderNameError> {
+        let name = name.to_ascii_lowercase();
+        check(&name).map_err(HeaderNameError::Identity)?;
+        for (index, alias) in aliases.iter().enumerate() {
+            check(&alias.to_ascii_lowercase()).map_err(|why| HeaderNameError::Alias(index, why))?;
+        }
+        let protected = std::iter::once(name.as_str())
+            .chain(WELL_KNOWN)
+            .chain(aliases.iter().map(String::as_str))
+            .map(folded)
+            .collect();
+        Ok(Self { name, protected })
+    }
+
+    /// The header's name, lower case.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The names, as received, of all headers that some program could take for the identity, except
+    /// the identity header itself (CVE-2025-64484, GHSA-x677-9fxg-v5c5, GHSA-f59h-q822-g45g).
+    pub(super) fn aliases_in<'h>(&self, headers: &'h Headers) -> impl Iterator<Item = &'h str> {
+        headers
+            .iter()
+            .map(|header| header.name.as_str())
+            .filter(|name| !name.eq_ignore_ascii_case(&self.name) && self.protects(name))
+    }
+
+    fn protects(&self, name: &str) -> bool {
+        self.protected.iter().any(|protected| {
+            protected.len() == name.len()
+                && protected.bytes().eq(name.bytes().map(folded_byte))
+        })
+    }
+}
+
+/// CGI, WSGI and servlet containers read `_` and `.` as `-` (RFC 3875 §4.1.18).
+fn folded(name: &str) -> String {
+    name.bytes().map(|byte| char::from(folded_byte(byte))).collect()
+}
+
+fn folded_byte(byte: u8) -> u8 {
+    match byte {
+        b'_' | b'.' | b' ' => b'-',
+        other => other.to_ascii_lowercase(),
+    }
+}
+
+/// Headers that mean something to Envoy or HTTP cannot carry a user.
+fn check(name: &str) -> Result<(), &'static str> {
+    const TAKEN: [&str; 12] = [
+        "authorization", "connection", "content-length", "content-type", "cookie", "host", "te",
+        "trailer", "transfer-encoding", "upgrade", "via", "x-request-id",
+    ];
+    let token = |byte: u8| byte.is_ascii_alphanumeric() || b"-_".contains(&byte);
+    if name.is_empty() || !name.bytes().all(token) {
+        Err("must be a header name: letters, digits and '-'")
+    } else if TAKEN.contains(&name) || name.starts_with("x-envoy-") {
+        Err("is a header with a meaning of its own")
+    } else {
+        Ok(())
+    }
+}
+
+/// Sets a header so that exactly one copy arrives. `append` stays unset and the action is written
+/// out: Envoy versions differ in which of the two they read. `value`, never `raw_value`.
+pub(super) fn overwrite(name: &str, value: &str) -> HeaderValueOption {
+    HeaderValueOption {
+        header: Some(HeaderValue {
+            key: name.to_owned(),
+            value: value.to_owned(),
+            raw_value: bytes::Bytes::new(),
+        }),
+        append_action: HeaderAppendAction::OverwriteIfExistsOrAdd.into(),
+    }
+}

@@ -1,0 +1,149 @@
+//! Logs: one line per decision, and nothing secret in any of them.
+
+use std::{
+    fmt,
+    io::{self, IsTerminal},
+    panic,
+    time::Duration,
+};
+
+use tracing::{Level, error, info, level_filters::LevelFilter};
+use tracing_appender::non_blocking::{NonBlockingBuilder, WorkerGuard};
+use tracing_subscriber::{Layer, filter::Targets, fmt as subscriber, layer::SubscriberExt, registry};
+
+use crate::{
+    config::schema::{Log, LogFormat, LogLevel},
+    pipeline::Decision,
+    request::Request,
+    response,
+    verdict::Grant,
+};
+
+/// Lines that wait for the writer. When it is stuck, further ones are dropped: no check waits for
+/// a log.
+const BUFFERED_LINES: usize = 16 * 1024;
+/// Longest piece of a request in a log line, in characters.
+const LONGEST_VALUE: usize = 256;
+
+/// Logging is set up already, or cannot be.
+#[derive(Debug, thiserror::Error)]
+#[error("logging cannot be set up")]
+pub struct TelemetryError(#[from] tracing::subscriber::SetGlobalDefaultError);
+
+/// Starts logging to standard error. Buffered lines are written when the guard is dropped.
+pub fn init(log: Log) -> Result<WorkerGuard, TelemetryError> {
+    let (writer, guard) = NonBlockingBuilder::default()
+        .buffered_lines_limit(BUFFERED_LINES)
+        .lossy(true)
+        .thread_name("log")
+        .finish(io::stderr());
+    let terminal = io::stderr().is_terminal();
+    let json = match log.format {
+        LogFormat::Auto => !terminal,
+        LogFormat::Json => true,
+        LogFormat::Human => false,
+    };
+    let lines = subscriber::layer().with_writer(writer).with_ansi(terminal);
+    let lines = if json {
+        lines.json().flatten_event(true).with_current_span(false).with_span_list(false).boxed()
+    } else {
+        lines.compact().boxed()
+    };
+    tracing::subscriber::set_global_default(registry().with(lines.with_filter(filter(log.level))))?;
+    log_panics_without_their_message();
+    Ok(guard)
+}
+
+/// Our own lines by the configured level. Those of libraries never below `info`: at `debug` and
+/// `trace` h2, hyper and reqwest write headers and bodies, tokens among them.
+fn filter(level: LogLevel) -> Targets {
+    let ours = match level {
+        LogLevel::Error => LevelFilter::ERROR,
+        LogLevel::Warn => LevelFilter::WARN,
+        LogLevel::Info => LevelFilter::INFO,
+        LogLevel::Debug => LevelFilter::DEBUG,
+        LogLevel::Trace => LevelFilter::TRACE,
+    };
+    let theirs = ours.min(LevelFilter::from_level(Level::INFO));
+    Targets::new().with_target(env!("CARGO_CRATE_NAME"), ours).with_default(theirs)
+}
+
+/// A panic's message may hold the value that it is about.
+fn log_panics_without_their_message() {
+    panic::set_hook(Box::new(|panic| {
+        let place = panic.location().map(ToString::to_string).unwrap_or_default();
+        error!(place, "panic");
+    }));
+}
+
+/// The one line about a check.
+pub fn log_decision(decision: &Decision, request: Option<&Request>, took: Duration) {
+    let trail = &decision.trail;
+    let (verdict, status, code, detail, user) = match &decision.verdict {
+        Ok(Grant::As(identity)) => ("allow", 200, None, None, Some(identity.username.as_str())),
+        Ok(Grant::Anonymous) => ("allow", 200, None, None, None),
+        Err(denial) => {
+            let status = denial.status().code();
+            ("deny", status, Some(denial.code()), Some(denial.to_string()), None)
+        }
+    };
+    info!(
+        target: concat!(env!("CARGO_CRATE_NAME"), "::decision"),
+        verdict,
+        status,
+        reason = response::reason(&decision.verdict),
+        code,
+        detail,
+        user,
+        provider = trail.provider.as_deref(),
+        application = trail.application.as_deref(),
+        credential = trail.credential.as_str(),
+        token_id = trail.token_id.map(tracing::field::display),
+        cached = trail.cached,
+        method = request.map(|request| tracing::field::display(Harmless(&request.method))),
+        host = request.map(|request| tracing::field::display(Harmless(request.host.as_str()))),
+        path = request.map(|request| tracing::field::display(Harmless(request.path.path()))),
+        request_id = request.and_then(|request| request.id.as_deref()),
+        took_us = u64::try_from(took.as_micros()).unwrap_or(u64::MAX),
+        "check"
+    );
+}
+
+/// Text of a client, fit for a log: escaped, cut, on one line.
+struct Harmless<'a>(&'a str);
+
+impl fmt::Display for Harmless<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut characters = self.0.chars();
+        for character in characters.by_ref().take(LONGEST_VALUE) {
+            if character.is_ascii_graphic() && character != '\\' {
+                write!(f, "{character}")?;
+            } else {
+                write!(f, "{}", character.escape_default())?;
+            }
+        }
+        if characters.next().is_some() { f.write_str("...") } else { Ok(()) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn text_of_a_client_stays_on_its_line_and_is_cut() {
+        assert_eq!(Harmless("/rest/api").to_string(), "/rest/api");
+        assert_eq!(Harmless("/a\r\n{\"user\":\"x\"}\u{1b}[31m\u{e9}\\").to_string(), "/a\\r\\n{\"user\":\"x\"}\\u{1b}[31m\\u{e9}\\\\");
+        assert_eq!(Harmless(&"a".repeat(300)).to_string(), format!("{}...", "a".repeat(256)));
+    }
+
+    #[test]
+    fn libraries_never_log_below_info() {
+        let filter = filter(LogLevel::Trace);
+        for library in ["h2::codec", "hyper::proto", "reqwest::connect", "tonic::transport", "rustls"] {
+            assert!(!filter.would_enable(library, &Level::DEBUG), "{library}");
+            assert!(filter.would_enable(library, &Level::INFO), "{library}");
+        }
+        assert!(filter.would_enable("atlassian_authz::grpc", &Level::TRACE));
+    }
+}

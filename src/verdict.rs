@@ -1,0 +1,159 @@
+//! The vocabulary of the walk: a request ends as a [`Grant`] or as a [`Denial`], never as nothing.
+//!
+//! A denial has two faces. [`Denial::status`], [`Denial::code`] and [`Denial::message`] are public:
+//! stable words that tell a client what to do and an attacker nothing. [`Denial::reason`] and
+//! `Display` are for the log, the metrics and Envoy's metadata.
+
+use std::sync::Arc;
+
+use crate::{
+    credential::MalformedCredential,
+    identity::{Identity, MappingError},
+    policy::Refusal,
+    provider::NoProvider,
+    request::MalformedRequest,
+    route::NoRoute,
+    verify::{Rejection, Unavailable},
+};
+
+/// The outcome of the walk.
+pub type Verdict = Result<Grant, Denial>;
+
+/// Permission to pass. The only thing that can be encoded as OK.
+#[derive(Clone, Debug)]
+pub enum Grant {
+    /// Let through as nobody: the identity header is removed, whoever sent it.
+    Anonymous,
+    /// Let through as this user.
+    As(Arc<Identity>),
+}
+
+/// Why a request does not pass.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum Denial {
+    /// The check or the request in it cannot be read in exactly one way.
+    #[error(transparent)]
+    MalformedRequest(#[from] MalformedRequest),
+    /// No application of the configuration is meant.
+    #[error(transparent)]
+    NoRoute(#[from] NoRoute),
+    /// The request needs a credential and has none.
+    #[error("no credential was sent")]
+    NoCredential,
+    /// What was sent is not a credential.
+    #[error(transparent)]
+    MalformedCredential(#[from] MalformedCredential),
+    /// No provider of the application issues such tokens.
+    #[error(transparent)]
+    NoProvider(#[from] NoProvider),
+    /// The provider's rules refuse the token.
+    #[error(transparent)]
+    InvalidToken(#[from] Rejection),
+    /// The token is good, but stands for nobody the product may know.
+    #[error(transparent)]
+    NoUser(#[from] MappingError),
+    /// The user is known and may not do this.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    /// Whether the request may pass cannot be found out now.
+    #[error(transparent)]
+    Undecided(#[from] Unavailable),
+}
+
+/// The HTTP statuses of denials. No other can be sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DenialStatus {
+    /// 400
+    BadRequest,
+    /// 401
+    Unauthorized,
+    /// 403
+    Forbidden,
+    /// 503
+    ServiceUnavailable,
+}
+
+impl DenialStatus {
+    /// The number on the wire.
+    pub fn code(self) -> u16 {
+        match self {
+            Self::BadRequest => 400,
+            Self::Unauthorized => 401,
+            Self::Forbidden => 403,
+            Self::ServiceUnavailable => 503,
+        }
+    }
+}
+
+impl Denial {
+    /// 400 malformed, 401 no or bad credential, 403 not permitted, 503 cannot tell.
+    pub fn status(&self) -> DenialStatus {
+        match self {
+            Self::MalformedCredential(MalformedCredential::UnsupportedScheme)
+            | Self::NoCredential
+            | Self::NoProvider(_)
+            | Self::InvalidToken(_) => DenialStatus::Unauthorized,
+            Self::MalformedRequest(_) | Self::MalformedCredential(_) => DenialStatus::BadRequest,
+            Self::NoRoute(_) | Self::NoUser(_) | Self::Refused(_) => DenialStatus::Forbidden,
+            Self::Undecided(_) => DenialStatus::ServiceUnavailable,
+        }
+    }
+
+    /// The stable public word of the answer's body. All bad tokens share one: which check failed
+    /// is nobody's business but the operator's (RFC 7662 §4, token scanning).
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::MalformedRequest(_) => "malformed_request",
+            Self::NoRoute(NoRoute::UnknownApplication) => "unknown_application",
+            Self::NoRoute(NoRoute::Tunnel) => "upgrade_not_allowed",
+            Self::NoCredential => "no_credential",
+            Self::MalformedCredential(MalformedCredential::UnsupportedScheme) => {
+                "unsupported_scheme"
+            }
+            Self::MalformedCredential(_) => "malformed_credential",
+            Self::NoProvider(_) | Self::InvalidToken(_) => "token_expired_or_invalid",
+            Self::NoUser(_) => "user_not_mapped",
+            Self::Refused(Refusal::InsufficientScope { .. }) => "insufficient_scope",
+            Self::Undecided(_) => "temporarily_unavailable",
+        }
+    }
+
+    /// The fixed sentence of the answer's body.
+    pub fn message(&self) -> &'static str {
+        match self {
+            Self::MalformedRequest(_) => "The request is malformed.",
+            Self::NoRoute(NoRoute::UnknownApplication) => "No application is configured for it.",
+            Self::NoRoute(NoRoute::Tunnel) => "Upgraded connections are not allowed.",
+            Self::NoCredential => "An access token is required.",
+            Self::MalformedCredential(MalformedCredential::UnsupportedScheme) => {
+                "The authentication scheme is not supported. Use a Bearer token."
+            }
+            Self::MalformedCredential(_) => {
+                "Send exactly one credential: Authorization: Bearer <token>."
+            }
+            Self::NoProvider(_) | Self::InvalidToken(_) => {
+                "The access token is expired or invalid."
+            }
+            Self::NoUser(_) => "The access token belongs to no user of this application.",
+            Self::Refused(Refusal::InsufficientScope { .. }) => {
+                "The access token lacks a required scope."
+            }
+            Self::Undecided(_) => "The access token cannot be checked right now. Try again.",
+        }
+    }
+
+    /// The private word, from a closed set: metric label, log field, metadata.
+    pub fn reason(&self) -> &'static str {
+        match self {
+            Self::NoProvider(no_provider) => no_provider.reason(),
+            Self::InvalidToken(rejection) => rejection.reason(),
+            Self::NoUser(error) => error.reason(),
+            Self::Undecided(unavailable) => unavailable.reason(),
+            Self::MalformedRequest(_)
+            | Self::NoRoute(_)
+            | Self::NoCredential
+            | Self::MalformedCredential(_)
+            | Self::Refused(_) => self.code(),
+        }
+    }
+}

@@ -1,0 +1,18 @@
+//! Step 5: token → the claims its provider vouches for. The only step that may wait.
+//!
+//! A verifier has three answers: verified, [`Rejection`], and [`Unavailable`] — the last is never
+//! turned into one of the others.
+
+pub mod algorithm;
+pub mod claims;
+pub mod discovery;
+pub mod jws;
+pub mod jwt;
+pub mod keyring;
+pub mod keys;
+pub mod schedule;
+pub mod strict_json;
+
+mod rejection;
+
+pub use rejection::{Rejection, TokenError, Unavailable};

@@ -1,0 +1,254 @@
+//! The one task that fetches the keys of an issuer and swaps them in.
+
+use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use futures_util::FutureExt;
+use tokio::time::{Instant, sleep_until};
+use tracing::{info, warn};
+use url::Url;
+
+use super::{Keyring, Loaded};
+use crate::{
+    clock::Clock,
+    metrics::{FetchOutcome, Metrics},
+    outbound::{Fetched, Get, Outbound, OutboundError},
+    verify::{
+        discovery::{Discovery, DiscoveryError},
+        keys::{KeySet, KeySetError, RefusedKey},
+        schedule::{Failure, Schedule},
+    },
+};
+
+const DISCOVERY_LIMIT: usize = 64 * 1024;
+const KEY_SET_LIMIT: usize = 512 * 1024;
+/// The discovery document is read again after this time.
+const DISCOVERY_INTERVAL: Duration = Duration::from_hours(1);
+/// A set without usable keys is believed when it is still empty after this time.
+const EMPTY_SET_CONFIRMATION: Duration = Duration::from_mins(1);
+
+/// Where the keys come from.
+#[derive(Clone, Debug)]
+pub enum KeySource {
+    /// `jwks_uri` is configured.
+    Fixed(Url),
+    /// `jwks_uri` is asked of the issuer.
+    Discovered(Discovery),
+}
+
+/// Why the keys could not be fetched.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum FetchError {
+    /// See [`OutboundError`].
+    #[error(transparent)]
+    Outbound(#[from] OutboundError),
+    /// See [`DiscoveryError`].
+    #[error(transparent)]
+    Discovery(#[from] DiscoveryError),
+    /// See [`KeySetError`].
+    #[error(transparent)]
+    KeySet(#[from] KeySetError),
+    /// A valid set without a usable key; believed only when it stays so.
+    #[error("the key set has no usable key")]
+    Empty,
+    /// A defect of ours.
+    #[error("internal error")]
+    Internal,
+}
+
+impl FetchError {
+    fn outcome(self) -> FetchOutcome {
+        match self {
+            Self::Outbound(error) => FetchOutcome::Failed(error.reason()),
+            Self::Discovery(_) => FetchOutcome::Failed("discovery_refused"),
+            Self::KeySet(_) => FetchOutcome::Failed("key_set_refused"),
+            Self::Empty => FetchOutcome::Failed("key_set_empty"),
+            Self::Internal => FetchOutcome::Failed("internal_error"),
+        }
+    }
+
+    fn retry_after(self) -> Option<Duration> {
+        match self {
+            Self::Outbound(OutboundError::Status { retry_after, .. }) => retry_after,
+            Self::Empty => Some(EMPTY_SET_CONFIRMATION),
+            Self::Outbound(_) | Self::Discovery(_) | Self::KeySet(_) | Self::Internal => None,
+        }
+    }
+}
+
+/// Fetches the keys of one issuer and remembers what the last answers said.
+pub struct KeyFetcher {
+    /// For logs and metrics.
+    pub provider: Arc<str>,
+    /// Where the keys are.
+    pub source: KeySource,
+    /// How to get there.
+    pub outbound: Outbound,
+    /// Counts fetches.
+    pub metrics: Metrics,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// Random numbers in `0.0..1.0`.
+    pub dice: fn() -> f64,
+}
+
+#[derive(Default)]
+struct Memory {
+    schedule: Schedule,
+    discovered: Option<(Url, Instant)>,
+    etag: Option<String>,
+    empty_since: Option<Instant>,
+}
+
+enum News {
+    Confirmed,
+    Replaced(KeySet),
+}
+
+impl Keyring {
+    /// Fetches now, then whenever the schedule or a request asks for it. Never returns.
+    pub async fn keep_fresh(self: Arc<Self>, mut fetcher: KeyFetcher) {
+        let mut memory = Memory::default();
+        loop {
+            self.set_refreshing(true);
+            let fetched = AssertUnwindSafe(fetcher.fetch(&mut memory)).catch_unwind().await;
+            let fetched = fetched.unwrap_or(Err(FetchError::Internal));
+            let next = self.settle(fetched, &mut fetcher, &mut memory);
+            tokio::select! {
+                () = sleep_until(next) => {}
+                () = self.wake.notified() => {}
+            }
+        }
+    }
+
+    /// Publishes the outcome of one fetch, then lets waiting requests see it.
+    fn settle(
+        &self,
+        fetched: Result<(News, Option<Duration>), FetchError>,
+        fetcher: &mut KeyFetcher,
+        memory: &mut Memory,
+    ) -> Instant {
+        let now = fetcher.clock.now().instant;
+        let before = self.keys.load_full();
+        let dice = (fetcher.dice)();
+        let (loaded, next) = match fetched {
+            Ok((news, max_age)) => {
+                fetcher.metrics.count_fetch(&fetcher.provider, news.outcome());
+                let loaded = self.renewed(news, &before, now, &fetcher.provider);
+                (loaded, memory.schedule.after_success(now, max_age, dice))
+            }
+            Err(error) => {
+                fetcher.metrics.count_fetch(&fetcher.provider, error.outcome());
+                let failure =
+                    Failure { have_keys: !before.keys.is_empty(), retry_after: error.retry_after() };
+                let next = memory.schedule.after_failure(now, failure, dice);
+                warn!(
+                    provider = &*fetcher.provider,
+                    issuer = self.issuer,
+                    failures = memory.schedule.failures(),
+                    %error,
+                    "provider keys not refreshed"
+                );
+                (Loaded { error: Some(error), ..(*before).clone() }, next)
+            }
+        };
+        fetcher.metrics.set_keys(&fetcher.provider, &self.issuer, loaded.keys.len());
+        self.keys.store(Arc::new(loaded));
+        self.set_refreshing(false);
+        self.finished.send_modify(|count| *count += 1);
+        next
+    }
+
+    fn renewed(&self, news: News, before: &Loaded, now: Instant, provider: &str) -> Loaded {
+        let keys = match news {
+            News::Confirmed => Arc::clone(&before.keys),
+            News::Replaced(keys) => {
+                if keys.refused().contains(&RefusedKey::Secret) {
+                    warn!(provider, issuer = self.issuer, "provider publishes secret key material");
+                }
+                let first = before.confirmed.is_none();
+                let keys = keys.succeed(&before.keys);
+                if first {
+                    info!(provider, issuer = self.issuer, keys = keys.len(), "provider keys loaded");
+                }
+                Arc::new(keys)
+            }
+        };
+        Loaded { keys, confirmed: Some(now), error: None }
+    }
+}
+
+impl News {
+    fn outcome(&self) -> FetchOutcome {
+        match self {
+            Self::Confirmed => FetchOutcome::NotModified,
+            Self::Replaced(_) => FetchOutcome::Fetched,
+        }
+    }
+}
+
+impl KeyFetcher {
+    async fn fetch(
+        &self,
+        memory: &mut Memory,
+    ) -> Result<(News, Option<Duration>), FetchError> {
+        let url = self.key_set_url(memory).await?;
+        let get = Get { url: &url, etag: memory.etag.as_deref(), limit: KEY_SET_LIMIT };
+        match self.outbound.get(get).await? {
+            Fetched::NotModified { max_age } => Ok((News::Confirmed, max_age)),
+            Fetched::Document { body, etag, max_age } => {
+                let keys = KeySet::parse(&body)?;
+                self.believe(&keys, memory)?;
+                memory.etag = etag;
+                Ok((News::Replaced(keys), max_age))
+            }
+        }
+    }
+
+    /// A provider may withdraw all keys on purpose; more often an empty set is a mistake of a
+    /// minute. The second look decides.
+    fn believe(&self, keys: &KeySet, memory: &mut Memory) -> Result<(), FetchError> {
+        if !keys.is_empty() {
+            memory.empty_since = None;
+            return Ok(());
+        }
+        let now = self.clock.now().instant;
+        let since = *memory.empty_since.get_or_insert(now);
+        if now.saturating_duration_since(since) >= EMPTY_SET_CONFIRMATION {
+            warn!(provider = &*self.provider, "provider has withdrawn all its keys");
+            return Ok(());
+        }
+        Err(FetchError::Empty)
+    }
+
+    async fn key_set_url(&self, memory: &mut Memory) -> Result<Url, FetchError> {
+        let discovery = match &self.source {
+            KeySource::Fixed(url) => return Ok(url.clone()),
+            KeySource::Discovered(discovery) => discovery,
+        };
+        let now = self.clock.now().instant;
+        let current = memory.discovered.as_ref().filter(|(_, then)| {
+            now.saturating_duration_since(*then) < DISCOVERY_INTERVAL
+                && !memory.schedule.wants_rediscovery()
+        });
+        if let Some((url, _)) = current {
+            return Ok(url.clone());
+        }
+        let document = self.discovery_document(discovery).await?;
+        let url = discovery.jwks_uri(&document)?;
+        if memory.discovered.as_ref().is_some_and(|(before, _)| *before != url) {
+            memory.etag = None;
+        }
+        memory.discovered = Some((url.clone(), now));
+        Ok(url)
+    }
+
+    async fn discovery_document(&self, discovery: &Discovery) -> Result<Bytes, FetchError> {
+        let url = discovery.document_url()?;
+        let get = Get { url: &url, etag: None, limit: DISCOVERY_LIMIT };
+        match self.outbound.get(get).await? {
+            Fetched::Document { body, .. } => Ok(body),
+            Fetched::NotModified { .. } => Err(OutboundError::Broken.into()),
+        }
+    }
+}

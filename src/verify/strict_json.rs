@@ -1,0 +1,216 @@
+//! JSON as RFC 7493 (I-JSON) wants it: no duplicate members, bounded in depth, members and strings.
+//!
+//! `serde_json` keeps the last of two equal members. The party that signed may have read the first:
+//! such a document has two meanings and is refused (RFC 8725 §2.6).
+
+use std::{cell::Cell, fmt};
+
+use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde_json::{Map, Value};
+
+/// How large a document may be.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Nested arrays and objects.
+    pub depth: usize,
+    /// Members of objects and elements of arrays, all levels together.
+    pub members: usize,
+    /// Bytes of one string.
+    pub string: usize,
+}
+
+impl Limits {
+    /// For the header and the payload of a token.
+    pub const TOKEN: Self = Self { depth: 16, members: 512, string: 4096 };
+    /// For discovery documents and key sets: 100 keys with certificate chains fit.
+    pub const DOCUMENT: Self = Self { depth: 16, members: 8192, string: 16 * 1024 };
+}
+
+/// Why a document is refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum JsonError {
+    /// Not JSON, not UTF-8, a number that no IEEE double holds, or more than one value.
+    #[error("it is not valid JSON")]
+    Syntax,
+    /// An object has two members of one name.
+    #[error("an object has duplicate members")]
+    Duplicate,
+    /// One of [`Limits`] is exceeded.
+    #[error("it is too large or too deep")]
+    TooLarge,
+    /// The document is no object.
+    #[error("it is not an object")]
+    NotAnObject,
+}
+
+/// Reads one object and nothing after it.
+pub fn parse_object(bytes: &[u8], limits: Limits) -> Result<Map<String, Value>, JsonError> {
+    let state = State { limits, members: Cell::new(0), refused: Cell::new(None) };
+    let mut json = serde_json::Deserializer::from_slice(bytes);
+    let parsed = Strict { state: &state, depth: 0 }
+        .deserialize(&mut json)
+        .and_then(|value| json.end().map(|()| value));
+    match parsed {
+        Ok(Value::Object(members)) => Ok(members),
+        Ok(_) => Err(JsonError::NotAnObject),
+        // serde_json's message may quote the document: only our own word leaves this function.
+        Err(_may_quote) => Err(state.refused.get().unwrap_or(JsonError::Syntax)),
+    }
+}
+
+struct State {
+    limits: Limits,
+    members: Cell<usize>,
+    refused: Cell<Option<JsonError>>,
+}
+
+impl State {
+    fn refuse<E: serde::de::Error>(&self, error: JsonError) -> E {
+        self.refused.set(Some(error));
+        E::custom(error)
+    }
+
+    fn count_member<E: serde::de::Error>(&self) -> Result<(), E> {
+        self.members.set(self.members.get() + 1);
+        if self.members.get() > self.limits.members {
+            return Err(self.refuse(JsonError::TooLarge));
+        }
+        Ok(())
+    }
+
+    fn check_string<E: serde::de::Error>(&self, text: &str) -> Result<(), E> {
+        if text.len() > self.limits.string {
+            return Err(self.refuse(JsonError::TooLarge));
+        }
+        Ok(())
+    }
+}
+
+#[derive(Clone, Copy)]
+struct Strict<'s> {
+    state: &'s State,
+    depth: usize,
+}
+
+impl Strict<'_> {
+    fn deeper<E: serde::de::Error>(self) -> Result<Self, E> {
+        let depth = self.depth + 1;
+        if depth > self.state.limits.depth {
+            return Err(self.state.refuse(JsonError::TooLarge));
+        }
+        Ok(Self { depth, ..self })
+    }
+}
+
+impl<'de> DeserializeSeed<'de> for Strict<'_> {
+    type Value = Value;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Strict<'_> {
+    type Value = Value;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("JSON")
+    }
+
+    fn visit_unit<E>(self) -> Result<Value, E> {
+        Ok(Value::Null)
+    }
+
+    fn visit_bool<E>(self, value: bool) -> Result<Value, E> {
+        Ok(Value::Bool(value))
+    }
+
+    fn visit_i64<E>(self, value: i64) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_u64<E>(self, value: u64) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_f64<E: serde::de::Error>(self, value: f64) -> Result<Value, E> {
+        serde_json::Number::from_f64(value)
+            .map(Value::Number)
+            .ok_or_else(|| E::custom("not a finite number"))
+    }
+
+    fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Value, E> {
+        self.state.check_string(text)?;
+        Ok(Value::String(text.to_owned()))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut elements: A) -> Result<Value, A::Error> {
+        let inner = self.deeper()?;
+        let mut array = Vec::new();
+        while let Some(element) = elements.next_element_seed(inner)? {
+            self.state.count_member()?;
+            array.push(element);
+        }
+        Ok(Value::Array(array))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Value, A::Error> {
+        let inner = self.deeper()?;
+        let mut object = Map::new();
+        while let Some(name) = members.next_key::<String>()? {
+            self.state.count_member()?;
+            self.state.check_string(&name)?;
+            let value = members.next_value_seed(inner)?;
+            if object.insert(name, value).is_some() {
+                return Err(self.state.refuse(JsonError::Duplicate));
+            }
+        }
+        Ok(Value::Object(object))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &str) -> Result<Map<String, Value>, JsonError> {
+        parse_object(text.as_bytes(), Limits::TOKEN)
+    }
+
+    #[test]
+    fn a_duplicate_member_is_refused_at_every_level() {
+        for text in [
+            r#"{"a":1,"a":1}"#,
+            r#"{"a":{"b":1,"b":2}}"#,
+            r#"{"a":[{"b":1,"c":2,"b":1}]}"#,
+            r#"{"exp":1,"\u0065xp":2}"#,
+        ] {
+            assert_eq!(parse(text), Err(JsonError::Duplicate), "{text}");
+        }
+    }
+
+    #[test]
+    fn only_one_strict_utf8_object_is_read() {
+        for text in ["", "{", "{}{}", "{} x", "\u{feff}{}", r#"{"a":NaN}"#, r#"{"a":1e400}"#, r#"{"a":01}"#, "{'a':1}", r#"{"a":1,}"#] {
+            assert_eq!(parse(text), Err(JsonError::Syntax), "{text}");
+        }
+        assert_eq!(parse_object(b"{\"a\":\"\xff\"}", Limits::TOKEN), Err(JsonError::Syntax));
+        for text in ["[]", "1", "null", "\"a\""] {
+            assert_eq!(parse(text), Err(JsonError::NotAnObject), "{text}");
+        }
+    }
+
+    #[test]
+    fn depth_members_and_strings_are_bounded() {
+        let deep = |levels: usize| format!("{{\"a\":{}1{}}}", "[".repeat(levels), "]".repeat(levels));
+        assert!(parse(&deep(15)).is_ok());
+        assert_eq!(parse(&deep(16)), Err(JsonError::TooLarge));
+        assert_eq!(parse(&deep(100_000)), Err(JsonError::TooLarge));
+        let members = |count: usize| format!("{{\"a\":[{}0]}}", "0,".repeat(count));
+        assert!(parse(&members(500)).is_ok());
+        assert_eq!(parse(&members(512)), Err(JsonError::TooLarge));
+        let string = |length: usize| format!("{{\"a\":\"{}\"}}", "x".repeat(length));
+        assert!(parse(&string(4096)).is_ok());
+        assert_eq!(parse(&string(4097)), Err(JsonError::TooLarge));
+    }
+}

@@ -1,0 +1,512 @@
+"""What our manifests promise beyond being valid Kubernetes and Istio: named checks over the rendered objects.
+
+Each check is a generator of problems; none means that it holds. A check that cannot find what it looks at fails.
+`validate.py` runs them, `test_validate.py` proves that each can fail.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+Object = dict[str, Any]
+Check = Callable[["World"], Iterator[str]]
+
+# What the server registers with gRPC health (docs: `listen.grpc`). A probe for any other name fails for ever.
+HEALTH_SERVICES = {"", "envoy.service.auth.v3.Authorization", "liveness", "readiness"}
+# The server's own shutdown after SIGTERM: NOT_SERVING and still answering (`shutdown.drain_delay`), then open checks
+# (`shutdown.drain_timeout`), then its queues.
+DRAIN_DELAY, DRAIN_TIMEOUT, FLUSH_SECONDS, MARGIN_SECONDS = "10s", "10s", 5, 5
+# Values that Istio and Envoy Gateway both read as HTTP/2 without TLS.
+HTTP2_APP_PROTOCOLS = {"kubernetes.io/h2c", "grpc"}
+# Every field of a MeshConfig gRPC provider. MeshConfig is no custom resource, so no published schema refuses a misspelt one.
+PROVIDER_FIELDS = {"service", "port", "timeout", "failOpen", "statusOnError", "includeRequestBodyInCheck", "clearRouteCache"}
+# The address from which Istio's ambient mode lets the kubelet's probes arrive.
+AMBIENT_PROBES = "169.254.7.127/32"
+
+
+@dataclass
+class World:
+    """Everything the checks look at, so that a test can change any of it."""
+
+    kubernetes: list[Object]
+    istio: list[Object]
+    mesh: Object
+    config: Object
+    secret_example: list[Object]
+
+    def one(self, kind: str, *, among: str = "kubernetes") -> Object:
+        found = [o for o in getattr(self, among) if o["kind"] == kind]
+        if len(found) != 1:
+            raise LookupError(f"{len(found)} objects of kind {kind}, expected one")
+        return found[0]
+
+    @property
+    def pod(self) -> Object:
+        return self.one("Deployment")["spec"]["template"]
+
+    @property
+    def container(self) -> Object:
+        containers = self.pod["spec"]["containers"]
+        if len(containers) != 1:
+            raise LookupError(f"{len(containers)} containers, expected one")
+        return containers[0]
+
+    def listen(self, which: str) -> tuple[str, int]:
+        host, _, port = self.config["listen"][which].rpartition(":")
+        return host, int(port)
+
+    def policy(self, action: str) -> Object:
+        found = [o for o in self.istio if o["kind"] == "AuthorizationPolicy" and o["spec"].get("action", "ALLOW") == action]
+        if len(found) != 1:
+            raise LookupError(f"{len(found)} AuthorizationPolicies with action {action}, expected one")
+        return found[0]
+
+    @property
+    def provider(self) -> Object:
+        name = self.policy("CUSTOM")["spec"]["provider"]["name"]
+        found = [p for p in self.mesh["extensionProviders"] if p["name"] == name]
+        if len(found) != 1:
+            raise LookupError(f"{len(found)} extension providers are named {name}, expected one")
+        return found[0]
+
+
+CHECKS: dict[str, tuple[str, Check]] = {}
+
+
+def check(name: str, where: str) -> Callable[[Check], Check]:
+    def register(function: Check) -> Check:
+        CHECKS[name] = (where, function)
+        return function
+
+    return register
+
+
+def run(world: World) -> dict[str, list[str]]:
+    """Problems by check name; an empty list is a pass."""
+    results = {}
+    for name, (_, function) in CHECKS.items():
+        try:
+            results[name] = list(function(world))
+        except (LookupError, TypeError, ValueError, AttributeError) as error:
+            results[name] = [f"{type(error).__name__}: {error}"]
+    return results
+
+
+def seconds(duration: str) -> float:
+    parts = re.fullmatch(r"(?:(\d+)m)?(?:([\d.]+)s)?(?:(\d+)ms)?", duration)
+    if not parts or not duration:
+        raise ValueError(f"not a duration: {duration!r}")
+    minutes, whole, millis = parts.groups()
+    return float(minutes or 0) * 60 + float(whole or 0) + float(millis or 0) / 1000
+
+
+def selects(selector: Object | None, labels: Object) -> bool:
+    """Whether a non-empty matchLabels picks these labels. An empty selector means "all" and is never what we want."""
+    wanted = (selector or {}).get("matchLabels") or {}
+    return bool(wanted) and all(labels.get(k) == v for k, v in wanted.items())
+
+
+def mounted(w: World, path: str) -> tuple[Object, Object]:
+    """The mount at this path and the volume behind it."""
+    for mount in w.container["volumeMounts"]:
+        for volume in w.pod["spec"]["volumes"]:
+            if (mount["mountPath"], mount["name"]) == (path, volume["name"]):
+                return mount, volume
+    raise LookupError(f"nothing is mounted at {path}")
+
+
+def namespace_of(peer: Object) -> str | None:
+    return peer.get("namespaceSelector", {}).get("matchLabels", {}).get("kubernetes.io/metadata.name")
+
+
+# --- the pods -------------------------------------------------------------------------------------------------------------------
+
+
+@check("probe-services", "deploy/kubernetes/deployment.yaml")
+def probe_services(w: World) -> Iterator[str]:
+    for probe, expected in (("livenessProbe", {"liveness"}), ("readinessProbe", {"readiness"}), ("startupProbe", HEALTH_SERVICES)):
+        service = w.container[probe]["grpc"].get("service", "")
+        if service not in HEALTH_SERVICES:
+            yield f"{probe} asks for {service!r}, which the server does not register"
+        elif service not in expected:
+            yield f"{probe} asks for {service!r}, expected {' or '.join(sorted(map(repr, expected)))}"
+
+
+@check("probe-port", "deploy/kubernetes/deployment.yaml")
+def probe_port(w: World) -> Iterator[str]:
+    _, port = w.listen("grpc")
+    for probe in ("livenessProbe", "readinessProbe", "startupProbe"):
+        if (probed := w.container[probe]["grpc"]["port"]) != port:
+            yield f"{probe} asks port {probed}, the config listens on {port}"
+
+
+@check("listen-addresses", "deploy/kubernetes/config.yaml")
+def listen_addresses(w: World) -> Iterator[str]:
+    for which in ("grpc", "admin"):
+        host, _ = w.listen(which)
+        if host != "0.0.0.0":
+            yield f"listen.{which} is bound to {host}: Envoy, the kubelet and Prometheus come to the pod's address"
+
+
+@check("container-ports", "deploy/kubernetes/deployment.yaml")
+def container_ports(w: World) -> Iterator[str]:
+    declared = {p["name"]: p["containerPort"] for p in w.container["ports"]}
+    expected = {which: w.listen(which)[1] for which in ("grpc", "admin")}
+    if declared != expected:
+        yield f"the container declares {declared}, the config listens on {expected}"
+
+
+@check("grace-period", "deploy/kubernetes/deployment.yaml")
+def grace_period(w: World) -> Iterator[str]:
+    pod = w.pod["spec"]
+    hook = w.container.get("lifecycle", {}).get("preStop", {})
+    sleep = hook.get("sleep", {}).get("seconds", 0)
+    if "exec" in hook:
+        yield "a preStop command cannot run: the image has no shell"
+    shutdown = w.config.get("shutdown", {})
+    drain = seconds(shutdown.get("drain_delay", DRAIN_DELAY)) + seconds(shutdown.get("drain_timeout", DRAIN_TIMEOUT))
+    needed = sleep + drain + FLUSH_SECONDS + MARGIN_SECONDS
+    if (given := pod.get("terminationGracePeriodSeconds", 30)) < needed:
+        yield f"terminationGracePeriodSeconds is {given}, the shutdown needs {needed:g}"
+
+
+@check("config-mount", "deploy/kubernetes/deployment.yaml")
+def config_mount(w: World) -> Iterator[str]:
+    args = w.container["args"]
+    if args[:2] != ["serve", "--config"]:
+        yield f"the container runs {args}"
+    directory, _, file = args[2].rpartition("/")
+    mount, volume = mounted(w, directory)
+    if "subPath" in mount:
+        yield "a subPath mount is never updated"
+    config_map = w.one("ConfigMap")
+    if volume["configMap"]["name"] != config_map["metadata"]["name"]:
+        yield f"the pods mount {volume['configMap']['name']}, the ConfigMap is {config_map['metadata']['name']}"
+    if file not in config_map["data"]:
+        yield f"the ConfigMap has no {file}"
+    if not re.search(r"-[a-z0-9]{10}$", config_map["metadata"]["name"]):
+        yield "the ConfigMap's name has no content hash: a change would not roll the pods"
+
+
+@check("secrets-mount", "deploy/kubernetes/deployment.yaml")
+def secrets_mount(w: World) -> Iterator[str]:
+    mount, volume = mounted(w, "/run/secrets/atlassian-authz")
+    secret = volume["secret"]
+    if secret.get("optional") is not True:
+        yield "the Secret is not optional: JWT providers need none"
+    if not mount.get("readOnly"):
+        yield "the mount is writable"
+    if secret.get("defaultMode", 0o644) & 0o007:
+        yield f"defaultMode {secret.get('defaultMode', 0o644):04o} lets everyone read the secrets"
+    if secret["secretName"] != w.secret_example[0]["metadata"]["name"]:
+        yield "secret.example.yaml shows another name than the pods mount"
+
+
+@check("non-root", "deploy/kubernetes/deployment.yaml")
+def non_root(w: World) -> Iterator[str]:
+    for name, context in (("pod", w.pod["spec"]["securityContext"]), ("container", w.container["securityContext"])):
+        if context.get("runAsNonRoot") is not True:
+            yield f"the {name} does not say runAsNonRoot"
+        if context.get("runAsUser", 1) == 0 or context.get("runAsGroup", 1) == 0:
+            yield f"the {name} runs as root"
+
+
+@check("locked-down", "deploy/kubernetes/deployment.yaml")
+def locked_down(w: World) -> Iterator[str]:
+    pod, context = w.pod["spec"], w.container["securityContext"]
+    if context.get("readOnlyRootFilesystem") is not True:
+        yield "the root file system is writable"
+    if context.get("allowPrivilegeEscalation") is not False:
+        yield "privileges can be escalated"
+    if context.get("capabilities") != {"drop": ["ALL"]}:
+        yield f"capabilities are {context.get('capabilities')}"
+    if pod["securityContext"].get("seccompProfile", {}).get("type") != "RuntimeDefault":
+        yield "seccomp is not RuntimeDefault"
+    if context.get("privileged") or any(pod.get(k) for k in ("hostNetwork", "hostPID", "hostIPC")):
+        yield "the pod shares something of the host"
+    if pod.get("automountServiceAccountToken") is not False or w.one("ServiceAccount").get("automountServiceAccountToken") is not False:
+        yield "a token for the Kubernetes API is mounted"
+    if pod.get("serviceAccountName") != w.one("ServiceAccount")["metadata"]["name"]:
+        yield "the pods do not use the account of their own"
+    if w.one("Namespace")["metadata"]["labels"].get("pod-security.kubernetes.io/enforce") != "restricted":
+        yield "the namespace does not enforce the restricted level"
+
+
+@check("resources", "deploy/kubernetes/deployment.yaml")
+def resources(w: World) -> Iterator[str]:
+    given = w.container["resources"]
+    for kind, names in (("requests", ("cpu", "memory")), ("limits", ("memory",))):
+        for name in names:
+            if name not in given.get(kind, {}):
+                yield f"no {kind}.{name}"
+
+
+@check("survives-a-node", "deploy/kubernetes")
+def survives_a_node(w: World) -> Iterator[str]:
+    spec, labels = w.one("Deployment")["spec"], w.pod["metadata"]["labels"]
+    if spec["replicas"] < 2:
+        yield f"{spec['replicas']} replica"
+    if not selects(spec["selector"], labels):
+        yield "the Deployment does not select its own pods"
+    if spec["strategy"]["rollingUpdate"]["maxUnavailable"] != 0:
+        yield "a roll-out takes pods away before their successors are ready"
+    spread = [c for c in w.pod["spec"].get("topologySpreadConstraints", []) if c["topologyKey"] == "kubernetes.io/hostname"]
+    if not any(c["whenUnsatisfiable"] == "DoNotSchedule" and selects(c["labelSelector"], labels) for c in spread):
+        yield "nothing keeps the pods on different nodes"
+    budget = w.one("PodDisruptionBudget")["spec"]
+    if not selects(budget["selector"], labels):
+        yield "the PodDisruptionBudget does not select the pods"
+    unavailable = budget.get("maxUnavailable", spec["replicas"] - budget.get("minAvailable", spec["replicas"]))
+    if not 1 <= unavailable < spec["replicas"]:
+        yield f"the PodDisruptionBudget lets {unavailable} of {spec['replicas']} pods be evicted"
+
+
+# --- who reaches them -----------------------------------------------------------------------------------------------------------
+
+
+@check("service-port", "deploy/kubernetes/service.yaml")
+def service_port(w: World) -> Iterator[str]:
+    service = w.one("Service")
+    ports = {p["name"]: p["containerPort"] for p in w.container["ports"]}
+    for port in service["spec"]["ports"]:
+        target = port.get("targetPort", port["port"])
+        if ports.get(target, target) == w.listen("admin")[1]:
+            yield f"port {port['name']} exposes the admin listener"
+        elif ports.get(target, target) != w.listen("grpc")[1]:
+            yield f"port {port['name']} leads to {target}, where nothing listens"
+        if port.get("appProtocol") not in HTTP2_APP_PROTOCOLS:
+            yield f"appProtocol {port.get('appProtocol')} is not one that Istio and Envoy Gateway both read as HTTP/2"
+        if port["name"].split("-")[0] != "grpc":
+            yield f"the port's name {port['name']} does not start with grpc"
+    if not selects({"matchLabels": service["spec"]["selector"]}, w.pod["metadata"]["labels"]):
+        yield "the Service does not select the pods"
+    if service["spec"].get("clusterIP") == "None":
+        yield "a headless Service makes Istio send checks to the original request's address"
+    if service["spec"].get("type", "ClusterIP") != "ClusterIP":
+        yield f"a Service of type {service['spec']['type']} is reachable from outside the cluster"
+
+
+@check("network-policy-ingress", "deploy/kubernetes/networkpolicy.yaml")
+def network_policy_ingress(w: World) -> Iterator[str]:
+    policy = w.one("NetworkPolicy")["spec"]
+    if not selects(policy["podSelector"], w.pod["metadata"]["labels"]):
+        yield "the policy does not select the pods"
+    if "Ingress" not in policy["policyTypes"]:
+        yield "policyTypes lacks Ingress"
+    listening = {w.listen("grpc")[1], w.listen("admin")[1]}
+    opened = set()
+    for rule in policy["ingress"]:
+        ports = {p.get("port") for p in rule.get("ports", [{}])}
+        opened |= ports
+        if not ports <= listening:
+            yield f"a rule opens {ports - listening}"
+        if len(ports) != 1:
+            yield "a rule opens several ports to the same peers"
+        if not rule.get("from") or not all(namespace_of(peer) for peer in rule["from"]):
+            yield f"{ports} is not limited to named namespaces"
+    if missing := listening - opened:
+        yield f"nobody may reach {missing}"
+
+
+@check("network-policy-egress", "deploy/kubernetes/networkpolicy.yaml")
+def network_policy_egress(w: World) -> Iterator[str]:
+    policy = w.one("NetworkPolicy")["spec"]
+    if "Egress" not in policy["policyTypes"]:
+        yield "policyTypes lacks Egress"
+    opened = {(p.get("protocol", "TCP"), p.get("port")) for rule in policy["egress"] for p in rule.get("ports", [{}])}
+    if opened != {("UDP", 53), ("TCP", 53), ("TCP", 443)}:
+        yield f"egress is {sorted(opened, key=str)}, expected DNS and 443"
+
+
+@check("no-secret-values", "deploy")
+def no_secret_values(w: World) -> Iterator[str]:
+    for rendered in (*w.kubernetes, *w.istio):
+        if rendered["kind"] == "Secret":
+            yield f"the kustomization applies Secret {rendered['metadata']['name']}"
+    for example in w.secret_example:
+        if "data" in example:
+            yield "secret.example.yaml has data: show placeholders under stringData"
+        for key, value in example.get("stringData", {}).items():
+            if not re.fullmatch(r"<[^<>]+>", value):
+                yield f"secret.example.yaml has a value for {key} that is not a <placeholder>"
+
+    def inline(value: Any, path: str) -> Iterator[str]:
+        for key, inner in value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ():
+            at = f"{path}.{key}" if path else str(key)
+            if re.search(r"secret|password|pepper|token$", str(key)) and not isinstance(inner, (dict, list, bool)):
+                yield f"config.yaml: {at} is not {{ file: … }} or {{ env: … }}"
+            yield from inline(inner, at)
+        if isinstance(value, str) and re.search(r"://[^/@\s]*:[^/@\s]+@", value):
+            yield f"config.yaml: {path} is a URL with a password"
+
+    yield from inline(w.config, "")
+    for variable in w.container.get("env", []):
+        if re.search(r"(?i)secret|password|pepper|token", variable["name"]) and "value" in variable:
+            yield f"the environment variable {variable['name']} has its value in the manifest"
+
+
+@check("config-fails-closed", "deploy/kubernetes/config.yaml")
+def config_fails_closed(w: World) -> Iterator[str]:
+    if w.config.get("enforcement", "enforce") != "enforce":
+        yield f"enforcement is {w.config['enforcement']}"
+    if w.config.get("outbound", {}).get("allow_loopback_http"):
+        yield "outbound.allow_loopback_http is for demos and tests"
+    for provider in w.config["providers"]:
+        if provider.get("accept_unbound_tokens") or not (provider.get("audiences") or provider.get("clients")):
+            yield f"provider {provider['name']} accepts tokens meant for other applications"
+    for application in w.config["applications"]:
+        if not application.get("hosts"):
+            yield f"application {application['name']} has no hosts"
+
+
+@check("one-namespace", "deploy/kubernetes")
+def one_namespace(w: World) -> Iterator[str]:
+    namespace = w.one("Namespace")["metadata"]["name"]
+    for rendered in w.kubernetes:
+        if rendered["kind"] != "Namespace" and rendered["metadata"].get("namespace") != namespace:
+            yield f"{rendered['kind']} {rendered['metadata']['name']} is in {rendered['metadata'].get('namespace')}"
+
+
+# --- Istio ----------------------------------------------------------------------------------------------------------------------
+
+
+@check("mesh-provider-fails-closed", "deploy/istio/istiod-values.yaml")
+def mesh_provider_fails_closed(w: World) -> Iterator[str]:
+    settings = w.provider["envoyExtAuthzGrpc"]
+    if unknown := set(settings) - PROVIDER_FIELDS:
+        yield f"unknown fields: {sorted(unknown)}"
+    if settings.get("failOpen") is not False:
+        yield "failOpen is not false: a check that fails would let the request through"
+    if settings.get("statusOnError") != "503":
+        yield f"statusOnError is {settings.get('statusOnError')!r}, expected the text \"503\""
+    if "timeout" not in settings:
+        yield "no timeout: the default is 600 s"
+    elif not 0 < seconds(settings["timeout"]) <= 5:
+        yield f"timeout is {settings['timeout']}"
+    if not re.fullmatch(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?", w.provider["name"]):
+        yield f"istiod refuses the name {w.provider['name']}"
+
+
+@check("mesh-provider-reaches-service", "deploy/istio/istiod-values.yaml")
+def mesh_provider_reaches_service(w: World) -> Iterator[str]:
+    settings, service = w.provider["envoyExtAuthzGrpc"], w.one("Service")
+    name, namespace = service["metadata"]["name"], service["metadata"]["namespace"]
+    if settings["service"] != (expected := f"{namespace}/{name}.{namespace}.svc.cluster.local"):
+        yield f"service is {settings['service']}, the Service is {expected}"
+    if settings["port"] not in [p["port"] for p in service["spec"]["ports"]]:
+        yield f"the Service has no port {settings['port']}"
+
+
+@check("every-request-is-checked", "deploy/istio/authorization-policy.yaml")
+def every_request_is_checked(w: World) -> Iterator[str]:
+    spec = w.policy("CUSTOM")["spec"]
+    if spec.get("rules") != [{}]:
+        yield f"rules are {spec.get('rules')}: only [{{}}] matches every request, and what is not matched is not checked"
+    if not spec.get("targetRefs") or "selector" in spec:
+        yield "the policy must be attached by targetRefs"
+    for target in spec.get("targetRefs", []):
+        if (target.get("group"), target["kind"]) != ("gateway.networking.k8s.io", "Gateway"):
+            yield f"the policy is attached to a {target['kind']}, not to the Gateway"
+
+
+def patches(w: World, message: str) -> Iterator[Object]:
+    for patch in w.one("EnvoyFilter", among="istio")["spec"]["configPatches"]:
+        settings = patch["patch"]["value"]["typed_config"]
+        if settings["@type"].endswith(f".{message}"):
+            if patch["patch"]["operation"] != "MERGE" or patch["match"].get("context") != "GATEWAY":
+                raise ValueError(f"the {message} patch must MERGE in context GATEWAY")
+            yield settings
+
+
+@check("client-identity-is-stripped", "deploy/istio/envoy-filter.yaml")
+def client_identity_is_stripped(w: World) -> Iterator[str]:
+    header = w.config.get("identity_header", "x-remote-user").lower()
+    removed = {
+        mutation.get("remove")
+        for settings in patches(w, "HttpConnectionManager")
+        for extension in settings.get("early_header_mutation_extensions", [])
+        for mutation in extension["typed_config"]["mutations"]
+    }
+    if header not in removed:
+        yield f"a client's {header} is not removed early (removed: {sorted(map(str, removed))})"
+    if not any(
+        s.get("common_http_protocol_options", {}).get("headers_with_underscores_action") == "REJECT_REQUEST"
+        for s in patches(w, "HttpConnectionManager")
+    ):
+        yield "headers with underscores are not rejected"
+    policy, envoy_filter = w.policy("CUSTOM"), w.one("EnvoyFilter", among="istio")
+    if policy["metadata"]["namespace"] != envoy_filter["metadata"]["namespace"]:
+        yield "the EnvoyFilter is not in the policy's namespace"
+    if policy["spec"].get("targetRefs") != envoy_filter["spec"].get("targetRefs"):
+        yield "the EnvoyFilter is attached to another Gateway than the policy"
+
+
+@check("ext-authz-stays-closed", "deploy/istio/envoy-filter.yaml")
+def ext_authz_stays_closed(w: World) -> Iterator[str]:
+    settings = list(patches(w, "ExtAuthz"))
+    if not settings:
+        yield "no patch of the ext_authz filter"
+    for s in settings:
+        if s.get("failure_mode_allow"):
+            yield "failure_mode_allow is on"
+        for field in ("validate_mutations", "encode_raw_headers"):
+            if s.get(field) is not True:
+                yield f"{field} is not on"
+        if "filter_enabled" in s or "allowed_headers" in s:
+            yield "the patch narrows what is checked"
+
+
+@check("only-the-gateway-calls", "deploy/istio/authorizer-access.yaml")
+def only_the_gateway_calls(w: World) -> Iterator[str]:
+    labels, namespace = w.pod["metadata"]["labels"], w.one("Namespace")["metadata"]["name"]
+    gateway = w.policy("CUSTOM")["metadata"]["namespace"]
+    grpc, admin = (str(w.listen(which)[1]) for which in ("grpc", "admin"))
+    policy, peers = w.policy("ALLOW"), w.one("PeerAuthentication", among="istio")
+    for rendered in (policy, peers):
+        if rendered["metadata"]["namespace"] != namespace or not selects(rendered["spec"].get("selector"), labels):
+            yield f"the {rendered['kind']} does not select the pods"
+    opened = set()
+    for rule in policy["spec"]["rules"]:
+        ports = {port for to in rule.get("to", []) for port in to["operation"].get("ports", [])}
+        opened |= ports
+        if not ports <= {grpc, admin} or len(ports) != 1:
+            yield f"a rule opens {sorted(ports) or 'every port'}"
+        if not rule.get("from"):
+            yield f"anyone may reach {sorted(ports)}"
+        if grpc in ports:
+            for source in rule.get("from", []):
+                principals = source["source"].get("principals", [])
+                if not principals or any(f"/ns/{gateway}/sa/" not in p or p.endswith("*") for p in principals):
+                    yield f"{principals or source['source']} may reach {grpc}, expected an account of {gateway}"
+    if grpc not in opened:
+        yield f"nobody may reach {grpc}"
+    ports = peers["spec"].get("portLevelMtls", {})
+    if peers["spec"].get("mtls", {}).get("mode") != "STRICT" or ports.get(grpc, {}).get("mode", "STRICT") != "STRICT":
+        yield f"mTLS is not STRICT for {grpc}: without it no caller has an identity"
+
+
+@check("mesh-network-policy", "deploy/istio/networkpolicy.yaml")
+def mesh_network_policy(w: World) -> Iterator[str]:
+    policy = w.one("NetworkPolicy", among="istio")
+    if policy["metadata"]["namespace"] != w.one("Namespace")["metadata"]["name"]:
+        yield "the policy is in another namespace than the pods"
+    if not selects(policy["spec"]["podSelector"], w.pod["metadata"]["labels"]):
+        yield "the policy does not select the pods"
+    listening = {w.listen("grpc")[1], w.listen("admin")[1]}
+    for rule in policy["spec"]["ingress"]:
+        ports = {p.get("port") for p in rule.get("ports", [{}])}
+        if ports & (listening | {None}) and rule.get("from") != [{"ipBlock": {"cidr": AMBIENT_PROBES}}]:
+            yield f"a rule opens {ports & (listening | {None})} to more than the kubelet's probes"
+        elif not rule.get("from"):
+            yield f"anyone may reach {ports}"
+
+
+@check("gateway-namespace-agrees", "deploy")
+def gateway_namespace_agrees(w: World) -> Iterator[str]:
+    gateway, grpc = w.policy("CUSTOM")["metadata"]["namespace"], w.listen("grpc")[1]
+    for rule in w.one("NetworkPolicy")["spec"]["ingress"]:
+        if grpc in {p.get("port") for p in rule.get("ports", [])} and gateway not in map(namespace_of, rule["from"]):
+            yield f"the NetworkPolicy does not let {gateway}, the Gateway's namespace, reach {grpc}"

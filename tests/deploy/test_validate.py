@@ -1,0 +1,344 @@
+"""Proves that validate.py can fail: breaks one thing at a time and expects the check that is there for it, by name.
+
+    .tools/venv/bin/python tests/deploy/test_validate.py
+"""
+
+from __future__ import annotations
+
+import copy
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import unittest
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import image
+import invariants
+import validate
+
+World = invariants.World
+Break = Callable[[World], Any]
+
+
+def core(kind: str) -> Callable[[World], dict[str, Any]]:
+    return lambda w: w.one(kind)
+
+
+def pop(container: Any, key: Any) -> None:
+    container.pop(key)
+
+
+def put(container: Any, key: Any, value: Any) -> None:
+    container[key] = value
+
+
+def patch_of(w: World, message: str) -> dict[str, Any]:
+    return next(invariants.patches(w, message))
+
+
+def mount(w: World, name: str) -> dict[str, Any]:
+    return next(m for m in w.container["volumeMounts"] if m["name"] == name)
+
+
+def secret_volume(w: World) -> dict[str, Any]:
+    return next(v["secret"] for v in w.pod["spec"]["volumes"] if "secret" in v)
+
+
+def ingress(w: World, port: int) -> dict[str, Any]:
+    return next(r for r in w.one("NetworkPolicy")["spec"]["ingress"] if r["ports"][0]["port"] == port)
+
+
+def authz(w: World) -> dict[str, Any]:
+    return w.provider["envoyExtAuthzGrpc"]
+
+
+def access(w: World) -> list[dict[str, Any]]:
+    return w.policy("ALLOW")["spec"]["rules"]
+
+
+def namespaces(labels: dict[str, str]) -> list[dict[str, Any]]:
+    return [{"namespaceSelector": {"matchLabels": labels} if labels else {}}]
+
+
+def peers(w: World) -> dict[str, Any]:
+    return w.one("PeerAuthentication", among="istio")["spec"]
+
+
+def mesh_ingress(w: World) -> list[dict[str, Any]]:
+    return w.one("NetworkPolicy", among="istio")["spec"]["ingress"]
+
+
+# (the check that must fail, what is wrong, how to make it so)
+BROKEN: list[tuple[str, str, Break]] = [
+    ("probe-services", "misspelt name", lambda w: put(w.container["livenessProbe"]["grpc"], "service", "live")),
+    ("probe-services", "liveness asks for readiness", lambda w: put(w.container["livenessProbe"]["grpc"], "service", "readiness")),
+    ("probe-services", "HTTP probe", lambda w: put(w.container, "readinessProbe", {"httpGet": {"path": "/readyz", "port": 9002}})),
+    ("probe-services", "no readiness probe", lambda w: pop(w.container, "readinessProbe")),
+    ("probe-port", "probe on the admin port", lambda w: put(w.container["readinessProbe"]["grpc"], "port", 9002)),
+    ("probe-port", "config moved to another port", lambda w: put(w.config["listen"], "grpc", "0.0.0.0:9101")),
+    ("listen-addresses", "admin on loopback", lambda w: put(w.config["listen"], "admin", "127.0.0.1:9002")),
+    ("listen-addresses", "the default", lambda w: pop(w.config, "listen")),
+    ("container-ports", "wrong port", lambda w: put(w.container["ports"][0], "containerPort", 9000)),
+    ("grace-period", "shorter than the drain", lambda w: put(w.pod["spec"], "terminationGracePeriodSeconds", 20)),
+    ("grace-period", "a longer drain in the config", lambda w: put(w.config, "shutdown", {"drain_delay": "30s"})),
+    ("grace-period", "Kubernetes' default after a sleep", lambda w: put(w.container, "lifecycle", {"preStop": {"sleep": {"seconds": 20}}})),
+    ("config-mount", "another directory", lambda w: put(mount(w, "config"), "mountPath", "/config")),
+    ("config-mount", "no content hash", lambda w: put(w.one("ConfigMap")["metadata"], "name", "atlassian-authz-config")),
+    ("config-mount", "subPath", lambda w: put(mount(w, "config"), "subPath", "config.yaml")),
+    ("secrets-mount", "required Secret", lambda w: pop(secret_volume(w), "optional")),
+    ("secrets-mount", "readable by all", lambda w: put(secret_volume(w), "defaultMode", 0o444)),
+    ("secrets-mount", "the default mode", lambda w: pop(secret_volume(w), "defaultMode")),
+    ("secrets-mount", "another name than the example", lambda w: put(secret_volume(w), "secretName", "other")),
+    ("non-root", "root", lambda w: put(w.pod["spec"]["securityContext"], "runAsUser", 0)),
+    ("non-root", "left to the image", lambda w: pop(w.container["securityContext"], "runAsNonRoot")),
+    ("locked-down", "writable root", lambda w: put(w.container["securityContext"], "readOnlyRootFilesystem", False)),
+    ("locked-down", "a capability", lambda w: put(w.container["securityContext"]["capabilities"], "add", ["NET_BIND_SERVICE"])),
+    ("locked-down", "no seccomp", lambda w: pop(w.pod["spec"]["securityContext"], "seccompProfile")),
+    ("locked-down", "escalation", lambda w: pop(w.container["securityContext"], "allowPrivilegeEscalation")),
+    ("locked-down", "API token", lambda w: put(w.pod["spec"], "automountServiceAccountToken", True)),
+    ("locked-down", "lax namespace", lambda w: pop(w.one("Namespace")["metadata"]["labels"], "pod-security.kubernetes.io/enforce")),
+    ("resources", "no memory limit", lambda w: pop(w.container["resources"]["limits"], "memory")),
+    ("survives-a-node", "one replica", lambda w: put(w.one("Deployment")["spec"], "replicas", 1)),
+    ("survives-a-node", "no spread", lambda w: pop(w.pod["spec"], "topologySpreadConstraints")),
+    ("survives-a-node", "budget of other pods", lambda w: put(w.one("PodDisruptionBudget")["spec"]["selector"], "matchLabels", {"a": "b"})),
+    ("survives-a-node", "budget that blocks every drain", lambda w: put(w.one("PodDisruptionBudget")["spec"], "maxUnavailable", 0)),
+    ("service-port", "admin exposed", lambda w: w.one("Service")["spec"]["ports"].append({"name": "grpc-admin", "port": 9002, "appProtocol": "grpc"})),
+    ("service-port", "HTTP/1.1", lambda w: put(w.one("Service")["spec"]["ports"][0], "appProtocol", "http")),
+    ("service-port", "headless", lambda w: put(w.one("Service")["spec"], "clusterIP", "None")),
+    ("service-port", "nothing selected", lambda w: put(w.one("Service")["spec"], "selector", {"app": "x"})),
+    ("network-policy-ingress", "9001 from anywhere", lambda w: pop(ingress(w, 9001), "from")),
+    ("network-policy-ingress", "9001 from every namespace", lambda w: put(ingress(w, 9001), "from", namespaces({}))),
+    ("network-policy-ingress", "every port", lambda w: pop(ingress(w, 9002), "ports")),
+    ("network-policy-ingress", "a label anyone may set", lambda w: put(ingress(w, 9001), "from", namespaces({"gateway": "true"}))),
+    ("network-policy-ingress", "ingress not governed", lambda w: put(w.one("NetworkPolicy")["spec"], "policyTypes", ["Egress"])),
+    ("network-policy-egress", "everything", lambda w: w.one("NetworkPolicy")["spec"]["egress"].append({})),
+    ("no-secret-values", "Secret applied", lambda w: w.kubernetes.append(w.secret_example[0])),
+    ("no-secret-values", "real value in the example", lambda w: put(w.secret_example[0]["stringData"], "legacy-client-secret", "hunter2")),
+    ("no-secret-values", "client secret in the config", lambda w: put(w.config["providers"][0], "introspection", {"client_secret": "hunter2"})),
+    ("no-secret-values", "password in a URL", lambda w: put(w.config, "api_tokens", {"store": "postgres://authz:hunter2@db/authz"})),
+    ("no-secret-values", "password in the environment", lambda w: put(w.container, "env", [{"name": "PG_PASSWORD", "value": "hunter2"}])),
+    ("config-fails-closed", "report only", lambda w: put(w.config, "enforcement", "report_only")),
+    ("config-fails-closed", "no audience", lambda w: pop(w.config["providers"][0], "audiences")),
+    ("config-fails-closed", "unbound tokens", lambda w: put(w.config["providers"][0], "accept_unbound_tokens", True)),
+    ("one-namespace", "elsewhere", lambda w: put(w.one("ServiceAccount")["metadata"], "namespace", "default")),
+    ("mesh-provider-fails-closed", "failOpen", lambda w: put(authz(w), "failOpen", True)),
+    ("mesh-provider-fails-closed", "failOpen left to the default", lambda w: pop(authz(w), "failOpen")),
+    ("mesh-provider-fails-closed", "no timeout", lambda w: pop(authz(w), "timeout")),
+    ("mesh-provider-fails-closed", "ten minutes", lambda w: put(authz(w), "timeout", "10m")),
+    ("mesh-provider-fails-closed", "a number", lambda w: put(authz(w), "statusOnError", 503)),
+    ("mesh-provider-fails-closed", "unknown field", lambda w: put(authz(w), "failopen", False)),
+    ("mesh-provider-reaches-service", "wrong port", lambda w: put(authz(w), "port", 9000)),
+    ("mesh-provider-reaches-service", "wrong namespace", lambda w: put(authz(w), "service", "authz/atlassian-authz.authz.svc.cluster.local")),
+    ("every-request-is-checked", "no rules", lambda w: pop(w.policy("CUSTOM")["spec"], "rules")),
+    ("every-request-is-checked", "empty list", lambda w: put(w.policy("CUSTOM")["spec"], "rules", [])),
+    ("every-request-is-checked", "only some paths", lambda w: put(w.policy("CUSTOM")["spec"], "rules", [{"to": [{"operation": {"paths": ["/rest/*"]}}]}])),
+    ("every-request-is-checked", "selector", lambda w: put(w.policy("CUSTOM")["spec"], "selector", {"matchLabels": {"a": "b"}})),
+    ("client-identity-is-stripped", "another header", lambda w: put(w.config, "identity_header", "x-forwarded-user")),
+    ("client-identity-is-stripped", "no mutation", lambda w: pop(patch_of(w, "HttpConnectionManager"), "early_header_mutation_extensions")),
+    ("client-identity-is-stripped", "underscores", lambda w: pop(patch_of(w, "HttpConnectionManager"), "common_http_protocol_options")),
+    ("client-identity-is-stripped", "another Gateway", lambda w: put(w.one("EnvoyFilter", among="istio")["spec"]["targetRefs"][0], "name", "other")),
+    ("ext-authz-stays-closed", "failure_mode_allow", lambda w: put(patch_of(w, "ExtAuthz"), "failure_mode_allow", True)),
+    ("ext-authz-stays-closed", "unvalidated mutations", lambda w: pop(patch_of(w, "ExtAuthz"), "validate_mutations")),
+    ("only-the-gateway-calls", "anyone", lambda w: pop(access(w)[0], "from")),
+    ("only-the-gateway-calls", "every account of the mesh", lambda w: put(access(w)[0]["from"][0]["source"], "principals", ["*"])),
+    ("only-the-gateway-calls", "every port", lambda w: pop(access(w)[0], "to")),
+    ("only-the-gateway-calls", "plaintext", lambda w: put(peers(w)["mtls"], "mode", "PERMISSIVE")),
+    ("only-the-gateway-calls", "plaintext on the port", lambda w: put(peers(w)["portLevelMtls"], "9001", {"mode": "DISABLE"})),
+    ("mesh-network-policy", "opens 9001", lambda w: mesh_ingress(w).append({"from": namespaces({}), "ports": [{"port": 9001}]})),
+    ("mesh-network-policy", "tunnel from anywhere", lambda w: pop(mesh_ingress(w)[0], "from")),
+    ("gateway-namespace-agrees", "Gateway elsewhere", lambda w: put(w.policy("CUSTOM")["metadata"], "namespace", "gateways")),
+]
+
+# (the check that must fail, text of the Dockerfile, what replaces it)
+BROKEN_IMAGE: list[tuple[str, str, str]] = [
+    ("image-non-root", "USER 65532:65532", "USER 0"),
+    ("image-non-root", "USER 65532:65532", "USER nonroot"),
+    ("image-non-root", "USER 65532:65532", ""),
+    ("image-has-no-shell", "cc-debian13:nonroot", "cc-debian13:debug-nonroot"),
+    ("image-has-no-shell", "gcr.io/distroless/cc-debian13:nonroot", "debian:trixie-slim"),
+    ("image-has-no-shell", "EXPOSE", "RUN true\nEXPOSE"),
+    ("image-has-no-shell", "EXPOSE", "COPY src /src\nEXPOSE"),
+    ("image-starts-the-service", 'ENTRYPOINT ["/atlassian-authz"]', "ENTRYPOINT /atlassian-authz"),
+    ("image-starts-the-service", "EXPOSE 9001 9002", "EXPOSE 9000"),
+    ("image-starts-the-service", "/etc/atlassian-authz/config.yaml", "/config.yaml"),
+    ("image-bases-are-pinned", "RUST_VERSION=1.95.0", "RUST_VERSION=1.70.0"),
+    ("image-bases-are-pinned", "rust:${RUST_VERSION}-slim-trixie", "rust:latest"),
+    ("image-bases-are-pinned", "cc-debian13", "cc-debian12"),
+    ("image-build-is-locked", " --locked", ""),
+    ("image-copies-exist", "COPY proto proto", "COPY protos protos"),
+    ("image-context-is-minimal", "COPY src src", "COPY src docs ./"),
+]
+# These look at the sources and the manifest, not at the Dockerfile alone.
+BROKEN_SOURCES = {"image-has-what-the-sources-include", "image-dependency-layer-parses"}
+
+
+class TestInvariants(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls) -> None:
+        cls.world = validate.load_world()
+
+    def failing(self, world: World) -> set[str]:
+        return {name for name, problems in invariants.run(world).items() if problems}
+
+    def test_nothing_fails_as_it_is(self) -> None:
+        self.assertEqual(self.failing(self.world), set())
+
+    def test_each_defect_is_named(self) -> None:
+        for name, what, spoil in BROKEN:
+            with self.subTest(name, what=what):
+                world = copy.deepcopy(self.world)
+                spoil(world)
+                self.assertIn(name, self.failing(world))
+
+    def test_every_check_is_broken_once(self) -> None:
+        self.assertEqual({name for name, _, _ in BROKEN}, set(invariants.CHECKS))
+
+    def test_what_is_missing_fails(self) -> None:
+        """A check that does not find its object must not pass."""
+        for kind in {o["kind"] for o in self.world.kubernetes + self.world.istio}:
+            with self.subTest(kind):
+                world = copy.deepcopy(self.world)
+                world.kubernetes = [o for o in world.kubernetes if o["kind"] != kind]
+                world.istio = [o for o in world.istio if o["kind"] != kind]
+                self.assertTrue(self.failing(world))
+
+
+class TestSchemas(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls) -> None:
+        cls.world = validate.load_world()
+
+    def spoilt(self, spoil: Break) -> str:
+        world = copy.deepcopy(self.world)
+        spoil(world)
+        return "\n".join(p for problems in validate.schema_problems(world.kubernetes + world.istio) for p in problems)
+
+    def test_everything_is_valid_as_it_is(self) -> None:
+        self.assertEqual(self.spoilt(lambda w: None), "")
+
+    def test_unknown_field_of_the_pod(self) -> None:
+        self.assertIn("readonlyRootFilesystem", self.spoilt(lambda w: put(w.container["securityContext"], "readonlyRootFilesystem", True)))
+
+    def test_wrong_type_in_a_probe(self) -> None:
+        self.assertIn("Kubernetes 1.31", self.spoilt(lambda w: put(w.container["livenessProbe"]["grpc"], "port", "grpc")))
+
+    def test_unknown_kind(self) -> None:
+        self.assertIn("Couldn't find schema", self.spoilt(lambda w: put(w.one("ConfigMap"), "kind", "ConfigMapp")))
+
+    def test_istio_unknown_field(self) -> None:
+        self.assertIn("unknown field spec.providr", self.spoilt(lambda w: put(w.policy("CUSTOM")["spec"], "providr", {"name": "x"})))
+
+    def test_istio_unknown_field_within_a_list(self) -> None:
+        self.assertIn("unknown field spec.rules[0].form", self.spoilt(lambda w: put(w.policy("CUSTOM")["spec"], "rules", [{"form": []}])))
+
+    def test_istio_unknown_value(self) -> None:
+        self.assertIn("spec/mtls/mode", self.spoilt(lambda w: put(peers(w), "mtls", {"mode": "STRIKT"})))
+
+    def test_istio_unknown_kind(self) -> None:
+        self.assertIn("no published schema", self.spoilt(lambda w: put(w.policy("CUSTOM"), "kind", "AuthorisationPolicy")))
+
+    def test_duplicate_key(self) -> None:
+        with self.assertRaisesRegex(validate.yaml.YAMLError, "duplicate key failOpen"):
+            validate.load("failOpen: false\nport: 1\nfailOpen: true\n")
+
+
+class TestImage(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls) -> None:
+        cls.world = validate.load_world()
+        cls.text = (validate.DEPLOY / "docker/Dockerfile").read_text()
+
+    def failing(self, loaded: image.Image) -> set[str]:
+        return {name for name, problems in image.run(loaded).items() if problems}
+
+    def test_nothing_fails_as_it_is(self) -> None:
+        self.assertEqual(self.failing(validate.load_image(self.world)), set())
+
+    def test_each_defect_is_named(self) -> None:
+        for name, old, new in BROKEN_IMAGE:
+            with self.subTest(name, old=old, new=new):
+                self.assertIn(old, self.text)
+                loaded = validate.load_image(self.world)
+                loaded.stages = image.parse(self.text.replace(old, new))
+                self.assertIn(name, self.failing(loaded))
+
+    def test_defects_of_the_sources(self) -> None:
+        """A file that the sources include, or a target the manifest names, which the image's build would not have."""
+        with tempfile.TemporaryDirectory() as folder:
+            root = Path(folder)
+            (root / "src").mkdir()
+            (root / "proto").mkdir()
+            (root / "build.rs").write_text("fn main() {}")
+            (root / "Cargo.lock").write_text("")
+            (root / "Cargo.toml").write_text('[package]\nname = "x"\nrust-version = "1.90"\n[[bench]]\nname = "hot"\nharness = false\n')
+            (root / "src/main.rs").write_text('const S: &str = include_str!("../schema/config.json");\nfn main() {}')
+            loaded = validate.load_image(self.world)
+            loaded.root = root
+            self.assertEqual(self.failing(loaded), BROKEN_SOURCES)
+
+    def test_every_check_is_broken_once(self) -> None:
+        self.assertEqual({name for name, _, _ in BROKEN_IMAGE} | BROKEN_SOURCES, set(image.CHECKS))
+
+
+class TestEnvoy(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls) -> None:
+        cls.world = validate.load_world()
+        if not (envoy := validate.find_tool("envoy")):
+            raise unittest.SkipTest("envoy is not installed")
+        cls.envoy = envoy
+
+    def test_patches_load(self) -> None:
+        self.assertEqual(validate.envoy_load(self.envoy, validate.patched_envoy(self.world)), [])
+
+    def test_unknown_field_in_a_patch(self) -> None:
+        world = copy.deepcopy(self.world)
+        patch_of(world, "HttpConnectionManager")["early_header_mutations"] = []
+        self.assertIn("early_header_mutations", "\n".join(validate.envoy_load(self.envoy, validate.patched_envoy(world))))
+
+    def test_open_configuration_is_named(self) -> None:
+        config = validate.patched_envoy(self.world)
+        self.assertEqual(validate.open_ext_authz(config), [])
+        (settings,) = validate.ext_authz_filters(config)
+        settings["failure_mode_allow"] = True
+        del settings["grpc_service"]["timeout"]
+        self.assertEqual(len(validate.open_ext_authz(config)), 2)
+
+
+class TestCommand(unittest.TestCase):
+    """The whole command on a copy of the repository's deploy folder with one defect."""
+
+    def run_on_copy(self, file: str, old: str, new: str) -> subprocess.CompletedProcess[str]:
+        with tempfile.TemporaryDirectory() as folder:
+            root = Path(folder)
+            shutil.copytree(validate.DEPLOY, root / "deploy")
+            shutil.copytree(validate.HERE, root / "tests/deploy", ignore=shutil.ignore_patterns("node_modules", "__pycache__"))
+            (root / "tests/deploy/node_modules").symlink_to(validate.HERE / "node_modules")
+            for name in ("Cargo.toml", "Cargo.lock", "build.rs", "proto", "src", ".tools"):
+                if (validate.ROOT / name).exists():
+                    (root / name).symlink_to(validate.ROOT / name)
+            text = (root / file).read_text()
+            self.assertIn(old, text)
+            (root / file).write_text(text.replace(old, new))
+            command = [sys.executable, str(root / "tests/deploy/validate.py")]
+            return subprocess.run(command, capture_output=True, text=True, timeout=300, env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"})
+
+    def test_a_defect_exits_1_and_is_named(self) -> None:
+        done = self.run_on_copy("deploy/istio/istiod-values.yaml", "failOpen: false", "failOpen: true")
+        self.assertEqual(done.returncode, 1, done.stdout + done.stderr)
+        self.assertIn("FAIL  mesh-provider-fails-closed: deploy/istio/istiod-values.yaml: failOpen is not false", done.stdout)
+        self.assertRegex(done.stdout.splitlines()[-1], r"^\d+ passed, [1-9]\d* failed$")
+
+    def test_what_does_not_render_exits_1(self) -> None:
+        done = self.run_on_copy("deploy/kubernetes/kustomization.yaml", "- service.yaml", "- servise.yaml")
+        self.assertEqual(done.returncode, 1, done.stdout + done.stderr)
+        self.assertIn("FAIL  render: ", done.stdout)
+        self.assertIn("FAIL  every-file-is-applied: deploy/kubernetes: service.yaml is not in kustomization.yaml", done.stdout)
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,338 @@
+"""Validates everything under deploy/ that can be validated without a cluster or a container engine.
+
+    .tools/venv/bin/python tests/deploy/validate.py [--binary target/debug/atlassian-authz]
+
+Renders the kustomizations, checks every object against the published schemas with unknown fields refused, checks what our
+manifests promise (`invariants.py`, `image.py`), and loads the Envoy configurations in Envoy. One line per check; exit 1 if one fails.
+Prepared by `scripts/setup.py deploy-schemas`. `test_validate.py` proves that the checks can fail.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import kubernetes_validate
+import yaml
+
+import image
+import invariants
+
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parent.parent
+DEPLOY = ROOT / "deploy"
+# The oldest release we say we run on, one between, and the newest the schemas know.
+KUBERNETES = ("1.31", "1.34", "1.37")
+
+Object = dict[str, Any]
+
+
+class StrictLoader(yaml.SafeLoader):
+    """PyYAML lets the last of two equal keys win, silently."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        keys = [self.construct_object(key, deep=True) for key, _ in node.value if key.tag != "tag:yaml.org,2002:merge"]
+        for key in keys:
+            if keys.count(key) > 1:
+                raise yaml.YAMLError(f"line {node.start_mark.line + 1}: duplicate key {key}")
+        return super().construct_mapping(node, deep)
+
+
+def load(text: str) -> list[Any]:
+    return [document for document in yaml.load_all(text, StrictLoader) if document is not None]
+
+
+def load_one(path: Path) -> Any:
+    (document,) = load(path.read_text())
+    return document
+
+
+class Report:
+    def __init__(self) -> None:
+        self.passed = self.failed = 0
+
+    def add(self, name: str, what: str, problems: list[str]) -> None:
+        if problems:
+            self.failed += 1
+            for problem in problems:
+                print(f"FAIL  {name}: {what}: {problem}")
+        else:
+            self.passed += 1
+            print(f"ok    {name}: {what}")
+
+    def skip(self, name: str, what: str, why: str) -> None:
+        print(f"skip  {name}: {what}: {why}")
+
+
+# --- tools ----------------------------------------------------------------------------------------------------------------------
+
+
+def find_tool(name: str) -> str | None:
+    """The tool that the variable names, else the one that setup installed, else the one on PATH."""
+    candidates = (os.environ.get(name.upper()), ROOT / ".tools/bin" / name, Path(sys.executable).parent / name, name)
+    return next((found for c in candidates if c and (found := shutil.which(c))), None)
+
+
+def output_of(command: list[str], **options: Any) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(command, capture_output=True, text=True, timeout=300, **options)
+
+
+def failure_of(done: subprocess.CompletedProcess[str]) -> list[str]:
+    if done.returncode == 0:
+        return []
+    lines = (done.stderr.strip() or done.stdout.strip() or f"exit {done.returncode}").splitlines()
+    return lines[-5:]
+
+
+def render(folder: Path) -> list[Object]:
+    if kustomize := find_tool("kustomize"):
+        command = [kustomize, "build", str(folder)]
+    elif kubectl := find_tool("kubectl"):
+        command = [kubectl, "kustomize", str(folder)]
+    else:
+        raise RuntimeError("neither kustomize nor kubectl is installed")
+    done = output_of(command)
+    if done.returncode:
+        raise RuntimeError("; ".join(failure_of(done)))
+    return load(done.stdout)
+
+
+# --- schemas --------------------------------------------------------------------------------------------------------------------
+
+
+def title(rendered: Object) -> str:
+    return f"{rendered['kind']} {rendered['metadata'].get('namespace', '')}/{rendered['metadata']['name']}"
+
+
+def kubernetes_problems(rendered: Object) -> list[str]:
+    problems = []
+    for version in KUBERNETES:
+        try:
+            kubernetes_validate.validate(rendered, version, strict=True)
+        except kubernetes_validate.ValidationError as error:
+            at = ".".join(map(str, error.path)) or "(top)"
+            problems.append(f"Kubernetes {version}: {at}: {error.message[:200]}")
+        except kubernetes_validate.SchemaNotFoundError as error:
+            problems.append(f"Kubernetes {version}: {error.message}")
+    return problems
+
+
+def published_problems(objects: list[Object]) -> list[list[str]]:
+    """Problems of custom resources by the schemas on npm; see published.mjs."""
+    if not objects:
+        return []
+    if not (node := find_tool("node")):
+        raise RuntimeError("node is not installed")
+    if not (HERE / "node_modules").exists():
+        raise RuntimeError("the published schemas are not installed: scripts/setup.py deploy-schemas")
+    done = output_of([node, str(HERE / "published.mjs")], input=json.dumps(objects))
+    if done.returncode:
+        raise RuntimeError("; ".join(failure_of(done)))
+    return json.loads(done.stdout)
+
+
+def is_core(rendered: Object) -> bool:
+    group = rendered["apiVersion"].rpartition("/")[0]
+    return "." not in group or (group.endswith(".k8s.io") and not group.startswith("gateway."))
+
+
+def schema_problems(objects: list[Object]) -> list[list[str]]:
+    custom = [o for o in objects if not is_core(o)]
+    by_identity = {id(o): problems for o, problems in zip(custom, published_problems(custom), strict=True)}
+    return [by_identity[id(o)] if id(o) in by_identity else kubernetes_problems(o) for o in objects]
+
+
+# --- Envoy ----------------------------------------------------------------------------------------------------------------------
+
+
+def envoy_load(envoy: str, config: Any) -> list[str]:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "envoy.json"
+        path.write_text(json.dumps(config))
+        return failure_of(output_of([envoy, "--mode", "validate", "-l", "error", "-c", str(path)]))
+
+
+def merged(base: Any, patch: Any) -> Any:
+    """The merge istiod does: fields are set, messages merge, lists grow."""
+    if isinstance(base, dict) and isinstance(patch, dict):
+        return {**base, **{k: merged(base[k], v) if k in base else v for k, v in patch.items()}}
+    if isinstance(base, list) and isinstance(patch, list):
+        return base + patch
+    return patch
+
+
+def patched_envoy(world: invariants.World) -> Object:
+    """A minimal Envoy with the filters that istiod generates for the Gateway, and our EnvoyFilter's patches merged into them."""
+    api = "type.googleapis.com/envoy.extensions"
+    settings = world.provider["envoyExtAuthzGrpc"]
+    ext_authz: Object = {
+        "@type": f"{api}.filters.http.ext_authz.v3.ExtAuthz",
+        "transport_api_version": "V3",
+        "grpc_service": {"envoy_grpc": {"cluster_name": "authz"}, "timeout": settings["timeout"]},
+        "status_on_error": {"code": int(settings["statusOnError"])},
+    }
+    for patch in invariants.patches(world, "ExtAuthz"):
+        ext_authz = merged(ext_authz, patch)
+    manager: Object = {
+        "@type": f"{api}.filters.network.http_connection_manager.v3.HttpConnectionManager",
+        "stat_prefix": "gateway",
+        "use_remote_address": True,
+        "normalize_path": True,
+        "route_config": {"virtual_hosts": [{"name": "all", "domains": ["*"], "routes": [{"match": {"prefix": "/"}, "direct_response": {"status": 204}}]}]},
+        "http_filters": [
+            {"name": "envoy.filters.http.ext_authz", "typed_config": ext_authz},
+            {"name": "envoy.filters.http.router", "typed_config": {"@type": f"{api}.filters.http.router.v3.Router"}},
+        ],
+    }
+    for patch in invariants.patches(world, "HttpConnectionManager"):
+        manager = merged(manager, patch)
+    http2 = {"@type": f"{api}.upstreams.http.v3.HttpProtocolOptions", "explicit_http_config": {"http2_protocol_options": {}}}
+    return {
+        "static_resources": {
+            "listeners": [
+                {
+                    "name": "gateway",
+                    "address": {"socket_address": {"address": "127.0.0.1", "port_value": 0}},
+                    "filter_chains": [{"filters": [{"name": "envoy.filters.network.http_connection_manager", "typed_config": manager}]}],
+                }
+            ],
+            "clusters": [
+                {"name": "authz", "typed_extension_protocol_options": {"envoy.extensions.upstreams.http.v3.HttpProtocolOptions": http2}},
+            ],
+        }
+    }
+
+
+def ext_authz_filters(config: Any) -> Iterator[Object]:
+    if isinstance(config, dict):
+        if str(config.get("@type", "")).endswith("ext_authz.v3.ExtAuthz"):
+            yield config
+        config = list(config.values())
+    if isinstance(config, list):
+        for inner in config:
+            yield from ext_authz_filters(inner)
+
+
+def open_ext_authz(config: Any) -> list[str]:
+    """How an Envoy configuration could let an unchecked request through, or leave Envoy's 200 ms unsaid."""
+    problems = []
+    for settings in ext_authz_filters(config):
+        if settings.get("failure_mode_allow"):
+            problems.append("failure_mode_allow lets unchecked requests through")
+        if "grpc_service" in settings and "timeout" not in settings["grpc_service"]:
+            problems.append("grpc_service has no timeout")
+    return problems
+
+
+# --- everything -----------------------------------------------------------------------------------------------------------------
+
+
+def load_world() -> invariants.World:
+    kubernetes = render(DEPLOY / "kubernetes")
+    (config_map,) = (o for o in kubernetes if o["kind"] == "ConfigMap")
+    (config,) = load(config_map["data"]["config.yaml"])
+    return invariants.World(
+        kubernetes=kubernetes,
+        istio=render(DEPLOY / "istio"),
+        mesh=load_one(DEPLOY / "istio/istiod-values.yaml")["meshConfig"],
+        config=config,
+        secret_example=load((DEPLOY / "kubernetes/secret.example.yaml").read_text()),
+    )
+
+
+def load_image(world: invariants.World) -> image.Image:
+    ignore = (DEPLOY / "docker/Dockerfile.dockerignore").read_text().splitlines()
+    return image.Image(
+        root=ROOT,
+        stages=image.parse((DEPLOY / "docker/Dockerfile").read_text()),
+        ignore=[line.strip() for line in ignore if line.strip() and not line.startswith("#")],
+        container=world.container,
+        config=world.config,
+    )
+
+
+def unused_files(folder: Path) -> list[str]:
+    """Manifests that nobody applies because the kustomization does not name them."""
+    kustomization = load_one(folder / "kustomization.yaml")
+    used = set(kustomization.get("resources", []))
+    for generator in kustomization.get("configMapGenerator", []):
+        used |= {file.rpartition("=")[2] for file in generator.get("files", [])}
+    used |= {"kustomization.yaml", "istiod-values.yaml"}
+    return [f"{f.name} is not in kustomization.yaml" for f in sorted(folder.glob("*.yaml")) if f.name not in used and ".example." not in f.name]
+
+
+def main() -> int:
+    arguments = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    arguments.add_argument("--binary", type=Path, help="atlassian-authz, to check the ConfigMap's configuration with")
+    options = arguments.parse_args()
+    report = Report()
+
+    for path in sorted(p for folder in ("kubernetes", "istio") for p in (DEPLOY / folder).glob("*.yaml")):
+        try:
+            load(path.read_text())
+            problems = []
+        except yaml.YAMLError as error:
+            problems = [" ".join(str(error).split())]
+        report.add("yaml", str(path.relative_to(ROOT)), problems)
+    for folder in ("kubernetes", "istio"):
+        report.add("every-file-is-applied", f"deploy/{folder}", unused_files(DEPLOY / folder))
+
+    try:
+        world = load_world()
+    except (RuntimeError, ValueError, yaml.YAMLError) as error:
+        report.add("render", "deploy", [" ".join(str(error).split())])
+        print(f"{report.passed} passed, {report.failed} failed")
+        return 1
+    report.add("render", "deploy/kubernetes, deploy/istio", [])
+
+    objects = world.kubernetes + world.secret_example + world.istio
+    try:
+        for rendered, problems in zip(objects, schema_problems(objects), strict=True):
+            report.add("schema", title(rendered), problems)
+    except RuntimeError as error:
+        report.add("schema", "deploy", [str(error)])
+
+    for name, problems in invariants.run(world).items():
+        report.add(name, invariants.CHECKS[name][0], problems)
+    for name, problems in image.run(load_image(world)).items():
+        report.add(name, "deploy/docker/Dockerfile", problems)
+
+    if hadolint := find_tool("hadolint"):
+        report.add("hadolint", "deploy/docker/Dockerfile", failure_of(output_of([hadolint, "--no-color", str(DEPLOY / "docker/Dockerfile")])))
+    else:
+        report.add("hadolint", "deploy/docker/Dockerfile", ["hadolint is not installed"])
+
+    envoy = find_tool("envoy")
+    missing = ["envoy is not installed"]
+    report.add("envoy", "deploy/istio/envoy-filter.yaml", envoy_load(envoy, patched_envoy(world)) if envoy else missing)
+    for path in sorted((DEPLOY / "envoy").glob("*.yaml")):
+        what = str(path.relative_to(ROOT))
+        for config in load(path.read_text()):
+            if "static_resources" in config:
+                done = envoy and output_of([envoy, "--mode", "validate", "-l", "error", "-c", str(path)], cwd=ROOT)
+                report.add("envoy", what, failure_of(done) if done else missing)
+                report.add("envoy-fails-closed", what, open_ext_authz(config))
+
+    if options.binary:
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "config.yaml"
+            (config_map,) = (o for o in world.kubernetes if o["kind"] == "ConfigMap")
+            path.write_text(config_map["data"]["config.yaml"])
+            report.add("config-check", "deploy/kubernetes/config.yaml", failure_of(output_of([str(options.binary), "config", "check", str(path)])))
+    else:
+        report.skip("config-check", "deploy/kubernetes/config.yaml", "needs --binary PATH")
+
+    print(f"{report.passed} passed, {report.failed} failed")
+    return 1 if report.failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
