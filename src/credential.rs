@@ -10,8 +10,13 @@ use crate::request::{Headers, Request, percent::take_escape};
 pub const MAX_AUTHORIZATION_BYTES: usize = 16 * 1024;
 
 /// Query parameters that Jira, Confluence and Bitbucket read a login or a token from.
-const QUERY_CREDENTIALS: [&str; 5] =
-    ["os_username", "os_password", "os_authtype", "os_cookie", "access_token"];
+const QUERY_CREDENTIALS: [&str; 5] = [
+    "os_username",
+    "os_password",
+    "os_authtype",
+    "os_cookie",
+    "access_token",
+];
 
 /// A bearer token (RFC 6750 §2.1): a non-empty `b64token`. Has no `Debug`, so it cannot be logged.
 #[derive(Clone, Copy)]
@@ -58,7 +63,10 @@ impl<'a> BearerToken<'a> {
         if is_bearer(value) && value.contains(&b',') {
             return Err(MalformedCredential::Several);
         }
-        let scheme_end = value.iter().position(|byte| *byte == b' ').unwrap_or(value.len());
+        let scheme_end = value
+            .iter()
+            .position(|byte| *byte == b' ')
+            .unwrap_or(value.len());
         let (scheme, rest) = value.split_at(scheme_end);
         if !scheme.eq_ignore_ascii_case(b"bearer") {
             return Err(MalformedCredential::UnsupportedScheme);
@@ -70,13 +78,18 @@ impl<'a> BearerToken<'a> {
 
     /// Takes a bare token, as the command line reads it from a file.
     pub fn from_b64token(token: &'a [u8]) -> Result<Self, MalformedCredential> {
-        let body = token.iter().rposition(|byte| *byte != b'=').map_or(0, |last| last + 1);
+        let body = token
+            .iter()
+            .rposition(|byte| *byte != b'=')
+            .map_or(0, |last| last + 1);
         let (characters, _padding) = token.split_at(body);
         let plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"-._~+/".contains(byte);
         if characters.is_empty() || !characters.iter().all(plain) {
             return Err(MalformedCredential::NotB64Token);
         }
-        std::str::from_utf8(token).map(Self).map_err(|_not_ascii| MalformedCredential::NotB64Token)
+        std::str::from_utf8(token)
+            .map(Self)
+            .map_err(|_not_ascii| MalformedCredential::NotB64Token)
     }
 
     /// The token itself. For parsing, hashing and sending to its provider; never for a log.
@@ -86,7 +99,9 @@ impl<'a> BearerToken<'a> {
 }
 
 fn is_bearer(value: &[u8]) -> bool {
-    value.split_at_checked(6).is_some_and(|(scheme, _)| scheme.eq_ignore_ascii_case(b"bearer"))
+    value
+        .split_at_checked(6)
+        .is_some_and(|(scheme, _)| scheme.eq_ignore_ascii_case(b"bearer"))
 }
 
 fn only_authorization(headers: &Headers) -> Result<Option<&[u8]>, MalformedCredential> {
@@ -146,32 +161,81 @@ mod tests {
 
     #[test]
     fn anything_but_one_b64token_is_refused() {
-        for value in ["Bearer", "Bearer ", "Bearer a b", "Bearer a ", "Bearer =", "Bearer a=b", "Bearer a!", "Bearer \u{e9}", "Bearer a;b", "Bearer \"a\""] {
-            assert_eq!(parsed(value), Err(MalformedCredential::NotB64Token), "{value:?}");
+        for value in [
+            "Bearer",
+            "Bearer ",
+            "Bearer a b",
+            "Bearer a ",
+            "Bearer =",
+            "Bearer a=b",
+            "Bearer a!",
+            "Bearer \u{e9}",
+            "Bearer a;b",
+            "Bearer \"a\"",
+        ] {
+            assert_eq!(
+                parsed(value),
+                Err(MalformedCredential::NotB64Token),
+                "{value:?}"
+            );
         }
-        assert_eq!(parsed("Bearer\tabc"), Err(MalformedCredential::UnsupportedScheme));
+        assert_eq!(
+            parsed("Bearer\tabc"),
+            Err(MalformedCredential::UnsupportedScheme)
+        );
     }
 
     #[test]
     fn a_comma_means_two_credentials() {
-        for value in ["Bearer one,Bearer two", "Bearer one,two", "bearer a, Basic b", "Bearer,Bearer a"] {
+        for value in [
+            "Bearer one,Bearer two",
+            "Bearer one,two",
+            "bearer a, Basic b",
+            "Bearer,Bearer a",
+        ] {
             assert_eq!(parsed(value), Err(MalformedCredential::Several), "{value}");
         }
     }
 
     #[test]
     fn other_schemes_are_not_accepted() {
-        for value in ["Basic YTpi", "DPoP abc", "", "abc", "Bearerabc", "Digest a=1,b=2"] {
-            assert_eq!(parsed(value), Err(MalformedCredential::UnsupportedScheme), "{value}");
+        for value in [
+            "Basic YTpi",
+            "DPoP abc",
+            "",
+            "abc",
+            "Bearerabc",
+            "Digest a=1,b=2",
+        ] {
+            assert_eq!(
+                parsed(value),
+                Err(MalformedCredential::UnsupportedScheme),
+                "{value}"
+            );
         }
     }
 
     #[test]
     fn a_login_in_the_query_is_found_however_it_is_spelled() {
-        for query in ["os_username=a", "x=1&os_password=b", "OS_AuthType=basic", "os%5fusername=a", "%6Fs_cookie=1", "access_token=x", "access%5Ftoken", "&&os_username"] {
+        for query in [
+            "os_username=a",
+            "x=1&os_password=b",
+            "OS_AuthType=basic",
+            "os%5fusername=a",
+            "%6Fs_cookie=1",
+            "access_token=x",
+            "access%5Ftoken",
+            "&&os_username",
+        ] {
             assert!(credential_in_query(query).is_some(), "{query}");
         }
-        for query in ["", "q=os_username", "my_access_token=1", "os_%zzusername=1", "jql=access_token%3D1"] {
+        for query in [
+            "",
+            "q=os_username",
+            "my_access_token=1",
+            "os_%zzusername=1",
+            "jql=access_token%3D1",
+        ] {
             assert!(credential_in_query(query).is_none(), "{query}");
         }
     }

@@ -65,13 +65,20 @@ impl AuthorizationService {
         };
         // A grant that comes too late is none: Envoy may already have given up on it.
         let decision = if self.clock.now().instant > deadline {
-            Decision { verdict: Err(Unavailable::Deadline.into()), ..decision }
+            Decision {
+                verdict: Err(Unavailable::Deadline.into()),
+                ..decision
+            }
         } else {
             decision
         };
         let headers = request.as_ref().map(|request| &request.headers);
         let response = response::encode(&decision, headers, &self.identity_header);
-        Answer { decision, request, response }
+        Answer {
+            decision,
+            request,
+            response,
+        }
     }
 
     fn deadline(&self, metadata: &MetadataMap, now: Now) -> Instant {
@@ -79,7 +86,11 @@ impl AuthorizationService {
             .get("grpc-timeout")
             .and_then(|value| value.to_str().ok())
             .and_then(parse_grpc_timeout)
-            .map(|timeout| timeout.checked_sub(ANSWER_BEFORE_TIMEOUT).unwrap_or(timeout / 2));
+            .map(|timeout| {
+                timeout
+                    .checked_sub(ANSWER_BEFORE_TIMEOUT)
+                    .unwrap_or(timeout / 2)
+            });
         now.instant + asked.map_or(self.check_timeout, |asked| asked.min(self.check_timeout))
     }
 }
@@ -93,7 +104,11 @@ impl Authorization for AuthorizationService {
         let now = self.clock.now();
         let deadline = self.deadline(call.metadata(), now);
         let answer = self.answer(call.into_inner(), now, deadline).await;
-        let took = self.clock.now().instant.saturating_duration_since(now.instant);
+        let took = self
+            .clock
+            .now()
+            .instant
+            .saturating_duration_since(now.instant);
         self.metrics.count_decision(&answer.decision, took);
         telemetry::log_decision(&answer.decision, answer.request.as_ref(), took);
         Ok(Response::new(answer.response))
@@ -126,8 +141,21 @@ mod tests {
     fn grpc_timeouts_are_read_as_the_protocol_writes_them() {
         assert_eq!(parse_grpc_timeout("200m"), Some(Duration::from_millis(200)));
         assert_eq!(parse_grpc_timeout("1S"), Some(Duration::from_secs(1)));
-        assert_eq!(parse_grpc_timeout("99999999H"), Some(Duration::from_hours(99_999_999)));
-        for bad in ["", "m", "200", "-1S", "1.5S", "999999999S", "1x", "1 S", "\u{e9}"] {
+        assert_eq!(
+            parse_grpc_timeout("99999999H"),
+            Some(Duration::from_hours(99_999_999))
+        );
+        for bad in [
+            "",
+            "m",
+            "200",
+            "-1S",
+            "1.5S",
+            "999999999S",
+            "1x",
+            "1 S",
+            "\u{e9}",
+        ] {
             assert_eq!(parse_grpc_timeout(bad), None, "{bad:?}");
         }
     }

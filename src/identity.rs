@@ -48,7 +48,11 @@ impl Identity {
 
     /// Bytes that a cached identity occupies, roughly.
     pub(crate) fn weight(&self) -> usize {
-        let scopes: usize = self.scopes.iter().map(|scope| scope.len() + size_of::<String>()).sum();
+        let scopes: usize = self
+            .scopes
+            .iter()
+            .map(|scope| scope.len() + size_of::<String>())
+            .sum();
         size_of::<Self>()
             + self.username.as_str().len()
             + self.client.as_ref().map_or(0, String::len)

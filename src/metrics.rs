@@ -15,7 +15,8 @@ use crate::{
 
 /// From 50 µs: a cached check takes less, a first RS256 token about as much.
 const DURATION_BUCKETS: [f64; 14] = [
-    0.000_05, 0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0,
+    0.000_05, 0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5,
+    1.0,
 ];
 
 /// All metrics of a process. Cheap to clone.
@@ -23,7 +24,7 @@ const DURATION_BUCKETS: [f64; 14] = [
 pub struct Metrics {
     registry: Arc<Registry>,
     decisions: Family<DecisionLabels, Counter>,
-    duration: Family<VerdictLabels, Histogram>,
+    duration: Family<VerdictLabels, Histogram, fn() -> Histogram>,
     cache: Family<CacheLabels, Counter>,
     cache_identities: Gauge,
     cache_bytes: Gauge,
@@ -84,45 +85,47 @@ impl Metrics {
     /// Registers every metric once.
     pub fn new() -> Self {
         let mut registry = Registry::with_prefix("atlassian_authz");
-        let decisions = Family::default();
-        let duration =
-            Family::<VerdictLabels, Histogram>::new_with_constructor(|| Histogram::new(DURATION_BUCKETS));
-        let cache = Family::default();
-        let (cache_identities, cache_bytes) = (Gauge::default(), Gauge::default());
-        let (fetches, keys, unbound) = (Family::default(), Family::default(), Family::default());
-        let (panics, replaced) = (Counter::default(), Counter::default());
         let build = Info::new(vec![("version", env!("CARGO_PKG_VERSION"))]);
         registry.register("build", "The running version", build);
-        registry.register("decisions", "Checks answered, by outcome", decisions.clone());
-        registry.register("check_duration_seconds", "Time from check to answer", duration.clone());
-        registry.register("cache_requests", "Tokens looked up in the identity cache", cache.clone());
-        registry.register("cache_identities", "Identities remembered", cache_identities.clone());
-        registry.register("cache_bytes", "Bytes of identities remembered", cache_bytes.clone());
-        registry.register("provider_fetches", "Fetches of provider keys", fetches.clone());
-        registry.register("provider_keys", "Usable keys of an issuer", keys.clone());
-        registry.register("provider_unbound", "1: accepts tokens for any application", unbound.clone());
-        registry.register("panics", "Checks that panicked and were answered 503", panics.clone());
-        registry.register("replaced_errors", "gRPC errors answered 503 instead", replaced.clone());
-        Self {
-            registry: Arc::new(registry),
-            decisions,
-            duration,
-            cache,
-            cache_identities,
-            cache_bytes,
-            fetches,
-            keys,
-            unbound,
-            panics,
-            replaced,
-        }
+        let metrics = Self {
+            registry: Arc::default(),
+            decisions: Family::default(),
+            duration: Family::new_with_constructor(|| Histogram::new(DURATION_BUCKETS)),
+            cache: Family::default(),
+            cache_identities: Gauge::default(),
+            cache_bytes: Gauge::default(),
+            fetches: Family::default(),
+            keys: Family::default(),
+            unbound: Family::default(),
+            panics: Counter::default(),
+            replaced: Counter::default(),
+        };
+        metrics.register(&mut registry);
+        Self { registry: Arc::new(registry), ..metrics }
+    }
+
+    /// Names and explains every metric; the registry holds clones.
+    fn register(&self, to: &mut Registry) {
+        to.register("decisions", "Checks answered, by outcome", self.decisions.clone());
+        to.register("check_duration_seconds", "Time from check to answer", self.duration.clone());
+        to.register("cache_requests", "Tokens looked up in the identity cache", self.cache.clone());
+        to.register("cache_identities", "Identities remembered", self.cache_identities.clone());
+        to.register("cache_bytes", "Bytes of identities remembered", self.cache_bytes.clone());
+        to.register("provider_fetches", "Fetches of provider keys", self.fetches.clone());
+        to.register("provider_keys", "Usable keys of an issuer", self.keys.clone());
+        to.register("provider_unbound", "1: takes tokens for any application", self.unbound.clone());
+        to.register("panics", "Checks that panicked and were answered 503", self.panics.clone());
+        to.register("replaced_errors", "gRPC errors answered 503 instead", self.replaced.clone());
     }
 
     /// Counts one answered check.
     pub fn count_decision(&self, decision: &Decision, took: Duration) {
         let trail = &decision.trail;
         let name = |name: &Option<Arc<str>>| name.as_deref().unwrap_or_default().to_owned();
-        let status = decision.verdict.as_ref().map_or_else(|denial| denial.status().code(), |_| 200);
+        let status = decision
+            .verdict
+            .as_ref()
+            .map_or_else(|denial| denial.status().code(), |_| 200);
         self.decisions
             .get_or_create(&DecisionLabels {
                 application: name(&trail.application),
@@ -136,7 +139,9 @@ impl Metrics {
             503 => "undecided",
             _ => "deny",
         };
-        self.duration.get_or_create(&VerdictLabels { verdict }).observe(took.as_secs_f64());
+        self.duration
+            .get_or_create(&VerdictLabels { verdict })
+            .observe(took.as_secs_f64());
         if trail.token_id.is_some() {
             let result = if trail.cached { "hit" } else { "miss" };
             self.cache.get_or_create(&CacheLabels { result }).inc();
@@ -150,18 +155,30 @@ impl Metrics {
             FetchOutcome::NotModified => "not_modified",
             FetchOutcome::Failed(reason) => reason,
         };
-        self.fetches.get_or_create(&FetchLabels { provider: provider.to_owned(), outcome }).inc();
+        self.fetches
+            .get_or_create(&FetchLabels {
+                provider: provider.to_owned(),
+                outcome,
+            })
+            .inc();
     }
 
     /// Sets the number of usable keys of an issuer.
     pub fn set_keys(&self, provider: &str, issuer: &str, keys: usize) {
-        let labels = KeyLabels { provider: provider.to_owned(), issuer: issuer.to_owned() };
-        self.keys.get_or_create(&labels).set(i64::try_from(keys).unwrap_or(i64::MAX));
+        let labels = KeyLabels {
+            provider: provider.to_owned(),
+            issuer: issuer.to_owned(),
+        };
+        self.keys
+            .get_or_create(&labels)
+            .set(i64::try_from(keys).unwrap_or(i64::MAX));
     }
 
     /// Makes a provider that accepts anybody's tokens visible.
     pub fn set_unbound(&self, provider: &str, unbound: bool) {
-        let labels = ProviderLabels { provider: provider.to_owned() };
+        let labels = ProviderLabels {
+            provider: provider.to_owned(),
+        };
         self.unbound.get_or_create(&labels).set(unbound.into());
     }
 
@@ -177,11 +194,15 @@ impl Metrics {
 
     /// The text that Prometheus reads (OpenMetrics 1.0).
     pub fn render(&self, sizes: CacheSizes) -> String {
-        self.cache_identities.set(i64::try_from(sizes.identities).unwrap_or(i64::MAX));
-        self.cache_bytes.set(i64::try_from(sizes.bytes).unwrap_or(i64::MAX));
+        self.cache_identities
+            .set(i64::try_from(sizes.identities).unwrap_or(i64::MAX));
+        self.cache_bytes
+            .set(i64::try_from(sizes.bytes).unwrap_or(i64::MAX));
         let mut page = String::new();
         // Writing to a String cannot fail.
-        text::encode(&mut page, &self.registry).map(|()| page).unwrap_or_default()
+        text::encode(&mut page, &self.registry)
+            .map(|()| page)
+            .unwrap_or_default()
     }
 }
 

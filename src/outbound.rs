@@ -12,8 +12,8 @@ use bytes::{Bytes, BytesMut};
 use reqwest::{Certificate, Client, Response, StatusCode, header, redirect, tls};
 use url::Url;
 
-pub use address::{UrlError, UrlPolicy};
 use address::GuardedResolver;
+pub use address::{UrlError, UrlPolicy};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 /// From the first packet to the last header.
@@ -117,14 +117,18 @@ pub struct ExtraAuthorities(Vec<Certificate>);
 
 impl fmt::Debug for ExtraAuthorities {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("ExtraAuthorities").field(&self.0.len()).finish()
+        f.debug_tuple("ExtraAuthorities")
+            .field(&self.0.len())
+            .finish()
     }
 }
 
 impl ExtraAuthorities {
     /// Reads one or more PEM certificates.
     pub fn from_pem(pem: &[u8]) -> Result<Self, UnusableCertificates> {
-        Certificate::from_pem_bundle(pem).map(Self).map_err(UnusableCertificates)
+        Certificate::from_pem_bundle(pem)
+            .map(Self)
+            .map_err(UnusableCertificates)
     }
 
     /// Whether there is none.
@@ -136,7 +140,10 @@ impl ExtraAuthorities {
 impl Outbound {
     /// Builds a client. There is no switch that turns certificate checks off.
     #[expect(clippy::disallowed_methods, reason = "this is where clients are made")]
-    pub fn new(urls: UrlPolicy, authorities: ExtraAuthorities) -> Result<Self, UnusableCertificates> {
+    pub fn new(
+        urls: UrlPolicy,
+        authorities: ExtraAuthorities,
+    ) -> Result<Self, UnusableCertificates> {
         let client = Client::builder()
             .user_agent(concat!("atlassian-authz/", env!("CARGO_PKG_VERSION")))
             .redirect(redirect::Policy::none())
@@ -155,9 +162,13 @@ impl Outbound {
     /// Fetches a document, whole or not at all.
     pub async fn get(&self, get: Get<'_>) -> Result<Fetched, OutboundError> {
         // A literal IP address never meets the resolver, so the URL itself is judged too.
-        self.urls.check(get.url).map_err(|_refused| OutboundError::AddressRefused)?;
-        let mut request =
-            self.client.get(get.url.clone()).header(header::ACCEPT, "application/json");
+        self.urls
+            .check(get.url)
+            .map_err(|_refused| OutboundError::AddressRefused)?;
+        let mut request = self
+            .client
+            .get(get.url.clone())
+            .header(header::ACCEPT, "application/json");
         if let Some(etag) = get.etag {
             request = request.header(header::IF_NONE_MATCH, etag);
         }
@@ -172,7 +183,11 @@ impl Outbound {
                 let body = tokio::time::timeout(BODY_TIMEOUT, read_body(response, get.limit))
                     .await
                     .map_err(|_elapsed| OutboundError::Timeout)??;
-                Ok(Fetched::Document { body, etag, max_age })
+                Ok(Fetched::Document {
+                    body,
+                    etag,
+                    max_age,
+                })
             }
             StatusCode::NOT_MODIFIED if get.etag.is_some() => Ok(Fetched::NotModified { max_age }),
             status if status.is_redirection() => Err(OutboundError::Redirect(status.as_u16())),

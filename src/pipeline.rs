@@ -85,7 +85,10 @@ impl fmt::Display for CredentialKind {
 impl Decision {
     /// A denial before the walk began.
     pub fn denied(denial: impl Into<Denial>) -> Self {
-        Self { verdict: Err(denial.into()), trail: Trail::default() }
+        Self {
+            verdict: Err(denial.into()),
+            trail: Trail::default(),
+        }
     }
 }
 
@@ -124,7 +127,9 @@ impl Pipeline {
         };
         let token = BearerToken::extract(request)?.ok_or(Denial::NoCredential)?;
         trail.credential = CredentialKind::Bearer;
-        let (identity, provider) = self.identify(token, selector, (now, deadline), trail).await?;
+        let (identity, provider) = self
+            .identify(token, selector, (now, deadline), trail)
+            .await?;
         policy::decide(&identity, &provider)?;
         Ok(Grant::As(identity))
     }

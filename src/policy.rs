@@ -22,5 +22,9 @@ pub fn decide(identity: &Identity, provider: &Provider) -> Result<(), Refusal> {
         .required_scopes
         .iter()
         .find(|scope| !identity.scopes.contains(scope))
-        .map_or(Ok(()), |scope| Err(Refusal::InsufficientScope { scope: scope.clone() }))
+        .map_or(Ok(()), |scope| {
+            Err(Refusal::InsufficientScope {
+                scope: scope.clone(),
+            })
+        })
 }

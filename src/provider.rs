@@ -95,7 +95,10 @@ impl Selector {
     /// The configuration has made sure that each issuer belongs to one provider of the list.
     pub fn new(id: u32, issuers: impl IntoIterator<Item = Issuer>) -> Self {
         let by_name = |issuer: Issuer| (issuer.keyring.issuer().to_owned(), issuer);
-        Self { id, issuers: issuers.into_iter().map(by_name).collect() }
+        Self {
+            id,
+            issuers: issuers.into_iter().map(by_name).collect(),
+        }
     }
 
     /// Distinguishes lists of providers, for cache keys.
@@ -106,7 +109,10 @@ impl Selector {
     /// Finds the provider: by prefix, then by exact issuer (RFC 8725 §3.8: no prefix, no folding
     /// of slashes).
     pub fn select<'t>(&self, token: BearerToken<'t>) -> Result<Selected<'_, 't>, NotSelected> {
-        if OWN_TOKEN_PREFIXES.iter().any(|prefix| token.expose().starts_with(prefix)) {
+        if OWN_TOKEN_PREFIXES
+            .iter()
+            .any(|prefix| token.expose().starts_with(prefix))
+        {
             return Err(NoProvider::OwnToken.into());
         }
         let jws = UnverifiedJws::parse(token.expose())?.ok_or(NoProvider::Opaque)?;

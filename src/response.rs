@@ -14,9 +14,7 @@ pub use headers::{HeaderNameError, IdentityHeader};
 
 use crate::{
     pb::{
-        envoy::service::auth::v3::{
-            CheckResponse, OkHttpResponse, check_response::HttpResponse,
-        },
+        envoy::service::auth::v3::{CheckResponse, OkHttpResponse, check_response::HttpResponse},
         google::rpc::Status,
     },
     pipeline::Decision,
@@ -50,7 +48,10 @@ pub fn encode(
 ) -> CheckResponse {
     let (status, http) = match &decision.verdict {
         Ok(grant) => (OK, HttpResponse::OkResponse(ok(grant, headers, identity))),
-        Err(denial) => (denied::rpc_code(denial), HttpResponse::DeniedResponse(denied::response(denial))),
+        Err(denial) => (
+            denied::rpc_code(denial),
+            HttpResponse::DeniedResponse(denied::response(denial)),
+        ),
     };
     CheckResponse {
         status: Some(Status { code: status }),
@@ -60,12 +61,17 @@ pub fn encode(
 }
 
 fn ok(grant: &Grant, headers: Option<&Headers>, identity: &IdentityHeader) -> OkHttpResponse {
-    let aliases = headers.into_iter().flat_map(|headers| identity.aliases_in(headers));
+    let aliases = headers
+        .into_iter()
+        .flat_map(|headers| identity.aliases_in(headers));
     let mut remove: Vec<String> = aliases.map(str::to_owned).collect();
     match grant {
         Grant::Anonymous => {
             remove.push(identity.name().to_owned());
-            OkHttpResponse { headers: Vec::new(), headers_to_remove: remove }
+            OkHttpResponse {
+                headers: Vec::new(),
+                headers_to_remove: remove,
+            }
         }
         Grant::As(user) => {
             remove.extend(CARRIERS.map(str::to_owned));
@@ -84,11 +90,16 @@ fn metadata(decision: &Decision) -> Struct {
         Ok(Grant::As(identity)) => Some(identity.username.to_string()),
         Ok(Grant::Anonymous) | Err(_) => None,
     };
-    let text = |value: String| Value { kind: Some(Kind::StringValue(value)) };
+    let text = |value: String| Value {
+        kind: Some(Kind::StringValue(value)),
+    };
     let present = [
         ("user", user),
         ("provider", trail.provider.as_deref().map(str::to_owned)),
-        ("application", trail.application.as_deref().map(str::to_owned)),
+        (
+            "application",
+            trail.application.as_deref().map(str::to_owned),
+        ),
         ("credential", Some(trail.credential.as_str().to_owned())),
         ("token_id", trail.token_id.map(|id| id.to_string())),
         ("reason", Some(reason(&decision.verdict).to_owned())),

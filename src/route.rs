@@ -58,7 +58,8 @@ impl Routes {
     /// Adds an application; the configuration has made sure that names and hosts are unique.
     pub fn insert(&mut self, application: Application, hosts: impl IntoIterator<Item = Host>) {
         let application = Arc::new(application);
-        self.by_name.insert(Arc::clone(&application.name), Arc::clone(&application));
+        self.by_name
+            .insert(Arc::clone(&application.name), Arc::clone(&application));
         for host in hosts {
             self.by_host.insert(host, Arc::clone(&application));
         }
@@ -85,7 +86,11 @@ impl Application {
             .path
             .canonical()
             .is_some_and(|path| self.public_paths.iter().any(|rule| rule.matches(path)));
-        if public { Access::Public } else { Access::Protected(&self.providers) }
+        if public {
+            Access::Public
+        } else {
+            Access::Protected(&self.providers)
+        }
     }
 }
 
@@ -99,7 +104,11 @@ impl PublicPath {
         if path.contains('*') || path.contains('?') || CanonicalPath::parse(&path).is_none() {
             return None;
         }
-        Some(if below { Self::Below(path) } else { Self::Exact(path) })
+        Some(if below {
+            Self::Below(path)
+        } else {
+            Self::Exact(path)
+        })
     }
 
     fn matches(&self, path: CanonicalPath<'_>) -> bool {
@@ -133,17 +142,30 @@ mod tests {
 
     #[test]
     fn a_path_that_leaves_the_public_prefix_for_some_reader_is_not_public() {
-        for path in ["/public/..;/admin", "/public/../admin", "/public/%2e%2e/admin", "/public/;/../admin", "/public//admin", "/public\\..\\admin", "/PUBLIC/a"] {
+        for path in [
+            "/public/..;/admin",
+            "/public/../admin",
+            "/public/%2e%2e/admin",
+            "/public/;/../admin",
+            "/public//admin",
+            "/public\\..\\admin",
+            "/PUBLIC/a",
+        ] {
             assert!(!matches("/public/*", path), "{path}");
         }
     }
 
     #[test]
     fn a_rule_that_no_canonical_path_can_match_is_refused() {
-        for rule in ["", "status", "/a/../b", "/a*", "/a/*/b", "/a%2Fb", "/a?x", "//a", "*"] {
+        for rule in [
+            "", "status", "/a/../b", "/a*", "/a/*/b", "/a%2Fb", "/a?x", "//a", "*",
+        ] {
             assert_eq!(PublicPath::parse(rule), None, "{rule}");
         }
-        assert_eq!(PublicPath::parse("/*"), Some(PublicPath::Below("/".to_owned())));
+        assert_eq!(
+            PublicPath::parse("/*"),
+            Some(PublicPath::Below("/".to_owned()))
+        );
     }
 
     proptest! {

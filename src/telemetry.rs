@@ -9,7 +9,9 @@ use std::{
 
 use tracing::{Level, error, info, level_filters::LevelFilter};
 use tracing_appender::non_blocking::{NonBlockingBuilder, WorkerGuard};
-use tracing_subscriber::{Layer, filter::Targets, fmt as subscriber, layer::SubscriberExt, registry};
+use tracing_subscriber::{
+    Layer, filter::Targets, fmt as subscriber, layer::SubscriberExt, registry,
+};
 
 use crate::{
     config::schema::{Log, LogFormat, LogLevel},
@@ -45,7 +47,12 @@ pub fn init(log: Log) -> Result<WorkerGuard, TelemetryError> {
     };
     let lines = subscriber::layer().with_writer(writer).with_ansi(terminal);
     let lines = if json {
-        lines.json().flatten_event(true).with_current_span(false).with_span_list(false).boxed()
+        lines
+            .json()
+            .flatten_event(true)
+            .with_current_span(false)
+            .with_span_list(false)
+            .boxed()
     } else {
         lines.compact().boxed()
     };
@@ -65,13 +72,18 @@ fn filter(level: LogLevel) -> Targets {
         LogLevel::Trace => LevelFilter::TRACE,
     };
     let theirs = ours.min(LevelFilter::from_level(Level::INFO));
-    Targets::new().with_target(env!("CARGO_CRATE_NAME"), ours).with_default(theirs)
+    Targets::new()
+        .with_target(env!("CARGO_CRATE_NAME"), ours)
+        .with_default(theirs)
 }
 
 /// A panic's message may hold the value that it is about.
 fn log_panics_without_their_message() {
     panic::set_hook(Box::new(|panic| {
-        let place = panic.location().map(ToString::to_string).unwrap_or_default();
+        let place = panic
+            .location()
+            .map(ToString::to_string)
+            .unwrap_or_default();
         error!(place, "panic");
     }));
 }
@@ -84,7 +96,13 @@ pub fn log_decision(decision: &Decision, request: Option<&Request>, took: Durati
         Ok(Grant::Anonymous) => ("allow", 200, None, None, None),
         Err(denial) => {
             let status = denial.status().code();
-            ("deny", status, Some(denial.code()), Some(denial.to_string()), None)
+            (
+                "deny",
+                status,
+                Some(denial.code()),
+                Some(denial.to_string()),
+                None,
+            )
         }
     };
     info!(
@@ -122,7 +140,11 @@ impl fmt::Display for Harmless<'_> {
                 write!(f, "{}", character.escape_default())?;
             }
         }
-        if characters.next().is_some() { f.write_str("...") } else { Ok(()) }
+        if characters.next().is_some() {
+            f.write_str("...")
+        } else {
+            Ok(())
+        }
     }
 }
 
@@ -133,14 +155,26 @@ mod tests {
     #[test]
     fn text_of_a_client_stays_on_its_line_and_is_cut() {
         assert_eq!(Harmless("/rest/api").to_string(), "/rest/api");
-        assert_eq!(Harmless("/a\r\n{\"user\":\"x\"}\u{1b}[31m\u{e9}\\").to_string(), "/a\\r\\n{\"user\":\"x\"}\\u{1b}[31m\\u{e9}\\\\");
-        assert_eq!(Harmless(&"a".repeat(300)).to_string(), format!("{}...", "a".repeat(256)));
+        assert_eq!(
+            Harmless("/a\r\n{\"user\":\"x\"}\u{1b}[31m\u{e9}\\").to_string(),
+            "/a\\r\\n{\"user\":\"x\"}\\u{1b}[31m\\u{e9}\\\\"
+        );
+        assert_eq!(
+            Harmless(&"a".repeat(300)).to_string(),
+            format!("{}...", "a".repeat(256))
+        );
     }
 
     #[test]
     fn libraries_never_log_below_info() {
         let filter = filter(LogLevel::Trace);
-        for library in ["h2::codec", "hyper::proto", "reqwest::connect", "tonic::transport", "rustls"] {
+        for library in [
+            "h2::codec",
+            "hyper::proto",
+            "reqwest::connect",
+            "tonic::transport",
+            "rustls",
+        ] {
             assert!(!filter.would_enable(library, &Level::DEBUG), "{library}");
             assert!(filter.would_enable(library, &Level::INFO), "{library}");
         }

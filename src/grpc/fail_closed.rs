@@ -56,7 +56,12 @@ impl FailClosedLayer {
     pub fn new(identity: &IdentityHeader, metrics: Metrics) -> Self {
         let undecided = Decision::denied(Unavailable::Internal);
         let answer = response::encode(&undecided, None, identity);
-        Self { fallback: Fallback { message: frame(&answer), metrics } }
+        Self {
+            fallback: Fallback {
+                message: frame(&answer),
+                metrics,
+            },
+        }
     }
 }
 
@@ -64,13 +69,19 @@ impl<S> Layer<S> for FailClosedLayer {
     type Service = FailClosed<S>;
 
     fn layer(&self, inner: S) -> FailClosed<S> {
-        FailClosed { inner, fallback: self.fallback.clone() }
+        FailClosed {
+            inner,
+            fallback: self.fallback.clone(),
+        }
     }
 }
 
 impl<S> Service<Request<Body>> for FailClosed<S>
 where
-    S: Service<Request<Body>, Response = Response<Body>, Error = Infallible> + Clone + Send + 'static,
+    S: Service<Request<Body>, Response = Response<Body>, Error = Infallible>
+        + Clone
+        + Send
+        + 'static,
     S::Future: Send,
 {
     type Response = Response<Body>;
@@ -88,7 +99,9 @@ where
         let mut ready = std::mem::replace(&mut self.inner, clone);
         let fallback = self.fallback.clone();
         Box::pin(async move {
-            let answered = AssertUnwindSafe(async { ready.call(request).await }).catch_unwind().await;
+            let answered = AssertUnwindSafe(async { ready.call(request).await })
+                .catch_unwind()
+                .await;
             match answered {
                 Ok(Ok(response)) if is_check && is_grpc_error(&response) => {
                     fallback.metrics.count_replaced_error();
@@ -105,7 +118,10 @@ impl Fallback {
     fn after(&self, panic: &(dyn Any + Send)) -> Response<Body> {
         // The message of a panic may hold a value: only its size is logged. The panic hook has
         // already logged the place.
-        error!(payload_bytes = size_of_val(panic), "a check panicked and is answered 503");
+        error!(
+            payload_bytes = size_of_val(panic),
+            "a check panicked and is answered 503"
+        );
         self.metrics.count_panic();
         self.response()
     }
@@ -127,7 +143,10 @@ fn is_grpc_error(response: &Response<Body>) -> bool {
         .headers()
         .get(header::CONTENT_TYPE)
         .is_some_and(|kind| kind.as_bytes().starts_with(b"application/grpc"));
-    let failed = response.headers().get(GRPC_STATUS).is_some_and(|status| status != "0");
+    let failed = response
+        .headers()
+        .get(GRPC_STATUS)
+        .is_some_and(|status| status != "0");
     failed || !is_grpc || !response.status().is_success()
 }
 

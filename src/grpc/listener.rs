@@ -49,12 +49,11 @@ impl Listener {
                 if in_use {
                     return Err(io::ErrorKind::AddrInUse.into());
                 }
-                if std::os::unix::fs::FileTypeExt::is_socket(
-                    &match std::fs::symlink_metadata(path) {
-                        Ok(metadata) => metadata.file_type(),
-                        Err(_absent) => return Self::bind_unix(path.clone()),
-                    },
-                ) {
+                if std::os::unix::fs::FileTypeExt::is_socket(&match std::fs::symlink_metadata(path)
+                {
+                    Ok(metadata) => metadata.file_type(),
+                    Err(_absent) => return Self::bind_unix(path.clone()),
+                }) {
                     std::fs::remove_file(path)?;
                 }
                 Self::bind_unix(path.clone())
@@ -69,9 +68,10 @@ impl Listener {
     /// The address, for people.
     pub fn address(&self) -> String {
         match self {
-            Self::Tcp(listener) => {
-                listener.local_addr().map(|address| address.to_string()).unwrap_or_default()
-            }
+            Self::Tcp(listener) => listener
+                .local_addr()
+                .map(|address| address.to_string())
+                .unwrap_or_default(),
             Self::Unix(_, file) => format!("unix:{}", file.0.display()),
         }
     }

@@ -61,21 +61,30 @@ impl Workers {
         kind: &Listener,
         stop: &CancellationToken,
     ) -> io::Result<Self> {
-        let mut workers = Self { lanes: Vec::new(), threads: Vec::new() };
+        let mut workers = Self {
+            lanes: Vec::new(),
+            threads: Vec::new(),
+        };
         for number in 0..count {
             let (lanes, incoming): (Vec<_>, Vec<_>) =
                 AGES.iter().map(|_| mpsc::channel(BACKLOG)).unzip();
-            let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
+            let runtime = runtime::Builder::new_current_thread()
+                .enable_all()
+                .build()?;
             let (served, stop) = (served.clone(), stop.clone());
-            let tcp = matches!(kind, Listener::Tcp(_));
-            let run = move || {
-                if tcp {
+            let run: Box<dyn FnOnce() + Send> = match kind {
+                Listener::Tcp(_) => Box::new(move || {
                     runtime.block_on(serve(&served, incoming, Accepted::into_tcp, &stop));
-                } else {
+                }),
+                Listener::Unix(..) => Box::new(move || {
                     runtime.block_on(serve(&served, incoming, Accepted::into_unix, &stop));
-                }
+                }),
             };
-            workers.threads.push(thread::Builder::new().name(format!("check-{number}")).spawn(run)?);
+            workers.threads.push(
+                thread::Builder::new()
+                    .name(format!("check-{number}"))
+                    .spawn(run)?,
+            );
             workers.lanes.extend(lanes);
         }
         interleave(&mut workers.lanes, count);
@@ -90,17 +99,17 @@ impl Workers {
                 () = stop.cancelled() => return,
                 accepted = listener.accept() => accepted,
             };
-            match (accepted, lanes.next()) {
-                (Ok(connection), Some(lane)) => {
-                    if lane.send(connection).await.is_err() {
-                        error!("a serving thread is gone");
-                    }
-                }
+            let handed_over = match (accepted, lanes.next()) {
+                (Ok(connection), Some(lane)) => lane.send(connection).await.is_ok(),
+                (Ok(_), None) => return,
                 (Err(error), _) => {
                     warn!(%error, "cannot accept a connection");
                     tokio::time::sleep(ACCEPT_PAUSE).await;
+                    true
                 }
-                (Ok(_), None) => return,
+            };
+            if !handed_over {
+                error!("a serving thread is gone");
             }
         }
     }
@@ -120,7 +129,9 @@ fn interleave(lanes: &mut Vec<mpsc::Sender<Accepted>>, threads: usize) {
     let per_thread = AGES.len();
     let mut turned = Vec::with_capacity(lanes.len());
     for age in 0..per_thread {
-        turned.extend((0..threads).filter_map(|thread| lanes.get(thread * per_thread + age).cloned()));
+        turned.extend(
+            (0..threads).filter_map(|thread| lanes.get(thread * per_thread + age).cloned()),
+        );
     }
     *lanes = turned;
 }

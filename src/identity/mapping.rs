@@ -83,8 +83,16 @@ impl Mapping {
     /// The user of a token.
     pub fn username(&self, verified: &Verified) -> Result<Username, MappingError> {
         if verified.facts.is_machine {
-            let client = verified.facts.client.as_ref().ok_or(MappingError::UnknownMachine)?;
-            return self.machine_clients.get(client).cloned().ok_or(MappingError::UnknownMachine);
+            let client = verified
+                .facts
+                .client
+                .as_ref()
+                .ok_or(MappingError::UnknownMachine)?;
+            return self
+                .machine_clients
+                .get(client)
+                .cloned()
+                .ok_or(MappingError::UnknownMachine);
         }
         self.rule.apply(&verified.claims)
     }
@@ -120,7 +128,11 @@ impl UsernameRule {
             name = local;
         }
         let name = format!("{}{name}", self.prefix);
-        Ok(if self.lower_case { name.to_ascii_lowercase() } else { name })
+        Ok(if self.lower_case {
+            name.to_ascii_lowercase()
+        } else {
+            name
+        })
     }
 }
 
@@ -143,8 +155,11 @@ mod tests {
     }
 
     fn apply(rule: &UsernameRule, claims: Value) -> Result<String, MappingError> {
-        let Value::Object(members) = claims else { panic!("an object") };
-        rule.apply(&Claims::for_test(members)).map(|name| name.to_string())
+        let Value::Object(members) = claims else {
+            panic!("an object")
+        };
+        rule.apply(&Claims::for_test(members))
+            .map(|name| name.to_string())
     }
 
     fn named(rule: &UsernameRule, name: &str) -> Result<String, MappingError> {
@@ -155,60 +170,145 @@ mod tests {
     fn the_claim_must_be_a_string() {
         assert_eq!(named(&rule(), "Alice").as_deref(), Ok("alice"));
         assert_eq!(apply(&rule(), json!({})), Err(MappingError::ClaimMissing));
-        for bad in [json!(7), json!(null), json!(true), json!(["alice"]), json!({"alice": 1})] {
-            assert_eq!(apply(&rule(), json!({"preferred_username": bad})), Err(MappingError::ClaimType), "{bad}");
+        for bad in [
+            json!(7),
+            json!(null),
+            json!(true),
+            json!(["alice"]),
+            json!({"alice": 1}),
+        ] {
+            assert_eq!(
+                apply(&rule(), json!({"preferred_username": bad})),
+                Err(MappingError::ClaimType),
+                "{bad}"
+            );
         }
         assert_eq!(named(&rule(), ""), Err(UsernameError::Empty.into()));
-        assert_eq!(named(&rule(), "alice\r\nx"), Err(UsernameError::Character.into()));
+        assert_eq!(
+            named(&rule(), "alice\r\nx"),
+            Err(UsernameError::Character.into())
+        );
     }
 
     #[test]
     fn an_email_counts_only_when_the_provider_says_it_is_verified() {
-        let email = UsernameRule { claim: ClaimPath::parse("email").expect("a path"), strip_domain: Some("corp.example".to_owned()), ..rule() };
-        assert_eq!(apply(&email, json!({"email": "alice@corp.example", "email_verified": true})).as_deref(), Ok("alice"));
+        let email = UsernameRule {
+            claim: ClaimPath::parse("email").expect("a path"),
+            strip_domain: Some("corp.example".to_owned()),
+            ..rule()
+        };
+        assert_eq!(
+            apply(
+                &email,
+                json!({"email": "alice@corp.example", "email_verified": true})
+            )
+            .as_deref(),
+            Ok("alice")
+        );
         for unverified in [json!(false), json!("true"), json!(1), json!(null)] {
             let claims = json!({"email": "alice@corp.example", "email_verified": unverified});
-            assert_eq!(apply(&email, claims), Err(MappingError::UnverifiedEmail), "{unverified}");
+            assert_eq!(
+                apply(&email, claims),
+                Err(MappingError::UnverifiedEmail),
+                "{unverified}"
+            );
         }
-        assert_eq!(apply(&email, json!({"email": "alice@corp.example"})), Err(MappingError::UnverifiedEmail));
+        assert_eq!(
+            apply(&email, json!({"email": "alice@corp.example"})),
+            Err(MappingError::UnverifiedEmail)
+        );
     }
 
     #[test]
     fn a_domain_is_stripped_only_if_it_is_the_right_one() {
-        let strip = UsernameRule { strip_domain: Some("corp.example".to_owned()), ..rule() };
+        let strip = UsernameRule {
+            strip_domain: Some("corp.example".to_owned()),
+            ..rule()
+        };
         assert_eq!(named(&strip, "alice@corp.example").as_deref(), Ok("alice"));
         assert_eq!(named(&strip, "Alice@CORP.example").as_deref(), Ok("alice"));
-        for other in ["alice", "alice@evil.example", "alice@corp.example.evil", "alice@xcorp.example", "alice@evil@corp.example", "alice@corp.example@evil"] {
-            assert_eq!(named(&strip, other), Err(MappingError::OtherDomain), "{other}");
+        for other in [
+            "alice",
+            "alice@evil.example",
+            "alice@corp.example.evil",
+            "alice@xcorp.example",
+            "alice@evil@corp.example",
+            "alice@corp.example@evil",
+        ] {
+            assert_eq!(
+                named(&strip, other),
+                Err(MappingError::OtherDomain),
+                "{other}"
+            );
         }
-        assert_eq!(named(&strip, "@corp.example"), Err(UsernameError::Empty.into()));
-        assert_eq!(named(&strip, "admin@corp.example"), Err(UsernameError::Reserved.into()), "reserved after the transformation");
+        assert_eq!(
+            named(&strip, "@corp.example"),
+            Err(UsernameError::Empty.into())
+        );
+        assert_eq!(
+            named(&strip, "admin@corp.example"),
+            Err(UsernameError::Reserved.into()),
+            "reserved after the transformation"
+        );
     }
 
     #[test]
     fn a_prefix_separates_the_users_of_two_providers() {
-        let partner = UsernameRule { prefix: "partner-".to_owned(), ..rule() };
+        let partner = UsernameRule {
+            prefix: "partner-".to_owned(),
+            ..rule()
+        };
         assert_eq!(named(&partner, "admin").as_deref(), Ok("partner-admin"));
     }
 
     #[test]
     fn a_map_holds_exact_pairs_and_nothing_else_passes() {
-        let mapped = UsernameRule { map: Some(HashMap::from([("u-1".to_owned(), "alice".to_owned()), ("u-2".to_owned(), "a;b".to_owned())])), ..rule() };
+        let mapped = UsernameRule {
+            map: Some(HashMap::from([
+                ("u-1".to_owned(), "alice".to_owned()),
+                ("u-2".to_owned(), "a;b".to_owned()),
+            ])),
+            ..rule()
+        };
         assert_eq!(named(&mapped, "u-1").as_deref(), Ok("alice"));
         assert_eq!(named(&mapped, "U-1"), Err(MappingError::NotInMap));
         assert_eq!(named(&mapped, "alice"), Err(MappingError::NotInMap));
-        assert_eq!(named(&mapped, "u-2"), Err(UsernameError::Character.into()), "the policy holds for mapped names too");
+        assert_eq!(
+            named(&mapped, "u-2"),
+            Err(UsernameError::Character.into()),
+            "the policy holds for mapped names too"
+        );
     }
 
     #[test]
     fn a_regex_matches_the_whole_value_and_yields_its_group() {
-        let captured = UsernameRule { regex: Some(anchored("corp:([a-z]+)(?::x)?").expect("a regex")), ..rule() };
+        let captured = UsernameRule {
+            regex: Some(anchored("corp:([a-z]+)(?::x)?").expect("a regex")),
+            ..rule()
+        };
         assert_eq!(named(&captured, "corp:alice").as_deref(), Ok("alice"));
         assert_eq!(named(&captured, "corp:alice:x").as_deref(), Ok("alice"));
-        for other in ["xcorp:alice", "corp:alice\n", "corp:alice:y", "alice", "corp:"] {
-            assert_eq!(named(&captured, other), Err(MappingError::NoMatch), "{other:?}");
+        for other in [
+            "xcorp:alice",
+            "corp:alice\n",
+            "corp:alice:y",
+            "alice",
+            "corp:",
+        ] {
+            assert_eq!(
+                named(&captured, other),
+                Err(MappingError::NoMatch),
+                "{other:?}"
+            );
         }
-        let alternatives = UsernameRule { regex: Some(anchored("(a)|b(c)").expect("a regex")), ..rule() };
-        assert_eq!(named(&alternatives, "bc"), Err(MappingError::NoMatch), "the first group took no part");
+        let alternatives = UsernameRule {
+            regex: Some(anchored("(a)|b(c)").expect("a regex")),
+            ..rule()
+        };
+        assert_eq!(
+            named(&alternatives, "bc"),
+            Err(MappingError::NoMatch),
+            "the first group took no part"
+        );
     }
 }

@@ -70,10 +70,14 @@ impl Username {
                 || b"._-".contains(&byte)
                 || (policy.allow_email_characters && b"@+".contains(&byte))
         };
-        let begins = name.bytes().next().is_some_and(|byte| byte.is_ascii_alphanumeric());
-        let ends = name.bytes().last().is_some_and(|byte| {
-            byte.is_ascii_alphanumeric() || b"_-".contains(&byte)
-        });
+        let begins = name
+            .bytes()
+            .next()
+            .is_some_and(|byte| byte.is_ascii_alphanumeric());
+        let ends = name
+            .bytes()
+            .last()
+            .is_some_and(|byte| byte.is_ascii_alphanumeric() || b"_-".contains(&byte));
         if !begins || !ends || !name.bytes().all(inner) {
             return Err(UsernameError::Character);
         }
@@ -85,7 +89,11 @@ impl Username {
         if RESERVED.contains(&lower.as_str()) && !policy.allow_reserved.contains(&lower) {
             return Err(UsernameError::Reserved);
         }
-        if policy.pattern.as_ref().is_some_and(|pattern| !matches_whole(pattern, name)) {
+        if policy
+            .pattern
+            .as_ref()
+            .is_some_and(|pattern| !matches_whole(pattern, name))
+        {
             return Err(UsernameError::Pattern);
         }
         Ok(Self(name.into()))
@@ -104,12 +112,16 @@ impl fmt::Display for Username {
 }
 
 fn matches_whole(pattern: &regex::Regex, name: &str) -> bool {
-    pattern.find(name).is_some_and(|found| found.len() == name.len())
+    pattern
+        .find(name)
+        .is_some_and(|found| found.len() == name.len())
 }
 
 /// Compiles an operator's pattern so that it can only match a whole name.
 pub(crate) fn anchored(pattern: &str) -> Result<regex::Regex, regex::Error> {
-    regex::RegexBuilder::new(&format!("^(?:{pattern})$")).size_limit(1 << 20).build()
+    regex::RegexBuilder::new(&format!("^(?:{pattern})$"))
+        .size_limit(1 << 20)
+        .build()
 }
 
 #[cfg(test)]
@@ -124,7 +136,17 @@ mod tests {
 
     #[test]
     fn ordinary_names_pass_unchanged() {
-        for name in ["alice", "Alice", "a", "a.b-c_d", "svc-ci", "u_", "x-", "007", "690222be-ff1a-4d56-abd1-7e4f7d38e474"] {
+        for name in [
+            "alice",
+            "Alice",
+            "a",
+            "a.b-c_d",
+            "svc-ci",
+            "u_",
+            "x-",
+            "007",
+            "690222be-ff1a-4d56-abd1-7e4f7d38e474",
+        ] {
             assert_eq!(parse(name).as_deref(), Ok(name));
         }
         assert!(parse(&"a".repeat(255)).is_ok());
@@ -133,9 +155,56 @@ mod tests {
     #[test]
     fn a_name_that_some_program_would_read_as_another_is_refused() {
         for name in [
-            "admin@x", "alice@evil.example", "a+b", "admin,x", "admin;x", " admin", "admin ", "a b", "a\tb", "a\rb", "a\nb", "a\r\nX-Remote-User: root",
-            "a\0", "\0", "a\"", "a'", "a\\b", "a/b", "a:b", "a<b", "a>b", "a(b", "a)b", "a%41", ".a", "a.", "_a", "-a", ".", "..", "a=b", "a&b", "a#b", "a?b", "a*", "{a}", "a|b", "~a", "`a`", "$a", "a!",
-            "\u{212a}elvin", "adm\u{131}n", "\u{e4}", "a\u{301}", "\u{430}dmin", "a\u{200b}", "\u{feff}a", "\u{ff41}dmin", "a\u{7f}",
+            "admin@x",
+            "alice@evil.example",
+            "a+b",
+            "admin,x",
+            "admin;x",
+            " admin",
+            "admin ",
+            "a b",
+            "a\tb",
+            "a\rb",
+            "a\nb",
+            "a\r\nX-Remote-User: root",
+            "a\0",
+            "\0",
+            "a\"",
+            "a'",
+            "a\\b",
+            "a/b",
+            "a:b",
+            "a<b",
+            "a>b",
+            "a(b",
+            "a)b",
+            "a%41",
+            ".a",
+            "a.",
+            "_a",
+            "-a",
+            ".",
+            "..",
+            "a=b",
+            "a&b",
+            "a#b",
+            "a?b",
+            "a*",
+            "{a}",
+            "a|b",
+            "~a",
+            "`a`",
+            "$a",
+            "a!",
+            "\u{212a}elvin",
+            "adm\u{131}n",
+            "\u{e4}",
+            "a\u{301}",
+            "\u{430}dmin",
+            "a\u{200b}",
+            "\u{feff}a",
+            "\u{ff41}dmin",
+            "a\u{7f}",
         ] {
             assert_eq!(parse(name), Err(UsernameError::Character), "{name:?}");
         }
@@ -146,7 +215,11 @@ mod tests {
     #[test]
     fn of_all_single_bytes_and_characters_only_letters_and_digits_are_names() {
         for character in (0..=0x0010_ffff).filter_map(char::from_u32) {
-            assert_eq!(parse(&character.to_string()).is_ok(), character.is_ascii_alphanumeric(), "{character:?}");
+            assert_eq!(
+                parse(&character.to_string()).is_ok(),
+                character.is_ascii_alphanumeric(),
+                "{character:?}"
+            );
         }
     }
 
@@ -158,27 +231,47 @@ mod tests {
         for name in ["admin", "Admin", "ADMINISTRATOR", "root", "sysadmin"] {
             assert_eq!(parse(name), Err(UsernameError::Reserved), "{name}");
         }
-        let policy = UsernamePolicy { allow_reserved: BTreeSet::from(["admin".to_owned()]), ..UsernamePolicy::default() };
+        let policy = UsernamePolicy {
+            allow_reserved: BTreeSet::from(["admin".to_owned()]),
+            ..UsernamePolicy::default()
+        };
         assert!(Username::parse("Admin", &policy).is_ok());
-        assert_eq!(Username::parse("root", &policy), Err(UsernameError::Reserved));
+        assert_eq!(
+            Username::parse("root", &policy),
+            Err(UsernameError::Reserved)
+        );
     }
 
     #[test]
     fn email_characters_are_an_explicit_choice() {
-        let policy = UsernamePolicy { allow_email_characters: true, ..UsernamePolicy::default() };
+        let policy = UsernamePolicy {
+            allow_email_characters: true,
+            ..UsernamePolicy::default()
+        };
         assert!(Username::parse("alice+ci@corp.example", &policy).is_ok());
         for name in ["@corp", "+a", "a@", "alice@corp,x"] {
-            assert_eq!(Username::parse(name, &policy), Err(UsernameError::Character), "{name}");
+            assert_eq!(
+                Username::parse(name, &policy),
+                Err(UsernameError::Character),
+                "{name}"
+            );
         }
     }
 
     #[test]
     fn the_operators_pattern_must_match_the_whole_name() {
-        let policy = UsernamePolicy { pattern: Some(anchored("svc-[a-z]+|ci").expect("a pattern")), ..UsernamePolicy::default() };
+        let policy = UsernamePolicy {
+            pattern: Some(anchored("svc-[a-z]+|ci").expect("a pattern")),
+            ..UsernamePolicy::default()
+        };
         assert!(Username::parse("svc-build", &policy).is_ok());
         assert!(Username::parse("ci", &policy).is_ok());
         for name in ["xsvc-build", "svc-build2", "cix", "alice"] {
-            assert_eq!(Username::parse(name, &policy), Err(UsernameError::Pattern), "{name}");
+            assert_eq!(
+                Username::parse(name, &policy),
+                Err(UsernameError::Pattern),
+                "{name}"
+            );
         }
     }
 

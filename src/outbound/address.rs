@@ -22,7 +22,9 @@ pub enum UrlError {
     #[error("is not an absolute URL")]
     Malformed,
     /// Not https.
-    #[error("must begin with https:// (http:// only with outbound.allow_loopback_http, on loopback)")]
+    #[error(
+        "must begin with https:// (http:// only with outbound.allow_loopback_http, on loopback)"
+    )]
     NotHttps,
     /// `https://user:password@host`, `#fragment`.
     #[error("must not hold a user, a password or a fragment")]
@@ -143,13 +145,20 @@ pub(super) fn is_refusal(error: &reqwest::Error) -> bool {
 mod tests {
     use super::*;
 
-    const STRICT: UrlPolicy = UrlPolicy { allow_loopback_http: false };
-    const DEMO: UrlPolicy = UrlPolicy { allow_loopback_http: true };
+    const STRICT: UrlPolicy = UrlPolicy {
+        allow_loopback_http: false,
+    };
+    const DEMO: UrlPolicy = UrlPolicy {
+        allow_loopback_http: true,
+    };
 
     #[test]
     fn only_plain_https_urls_are_accepted() {
         assert!(STRICT.parse("https://sso.example.com/realms/acme").is_ok());
-        assert!(STRICT.parse("https://10.1.2.3:8443/").is_ok(), "private networks are where identity providers live");
+        assert!(
+            STRICT.parse("https://10.1.2.3:8443/").is_ok(),
+            "private networks are where identity providers live"
+        );
         for (url, error) in [
             ("http://sso.example.com", UrlError::NotHttps),
             ("ftp://sso.example.com", UrlError::NotHttps),
@@ -173,17 +182,48 @@ mod tests {
     fn loopback_http_opens_loopback_and_nothing_else() {
         assert!(DEMO.parse("http://127.0.0.1:8080").is_ok());
         assert!(DEMO.parse("http://localhost:8080").is_ok());
-        assert_eq!(DEMO.parse("http://sso.example.com").map(drop), Err(UrlError::NotHttps));
-        assert_eq!(DEMO.parse("http://10.0.0.1").map(drop), Err(UrlError::NotHttps));
-        assert_eq!(DEMO.parse("https://169.254.169.254").map(drop), Err(UrlError::Address));
+        assert_eq!(
+            DEMO.parse("http://sso.example.com").map(drop),
+            Err(UrlError::NotHttps)
+        );
+        assert_eq!(
+            DEMO.parse("http://10.0.0.1").map(drop),
+            Err(UrlError::NotHttps)
+        );
+        assert_eq!(
+            DEMO.parse("https://169.254.169.254").map(drop),
+            Err(UrlError::Address)
+        );
     }
 
     #[test]
     fn addresses_that_a_provider_never_has_are_refused_after_resolution() {
-        for bad in ["127.0.0.1", "127.8.8.8", "::1", "0.0.0.0", "0.1.2.3", "::", "169.254.169.254", "::ffff:169.254.169.254", "::ffff:127.0.0.1", "fe80::1", "224.0.0.1", "ff02::1", "100.100.100.200", "fd00:ec2::254", "255.255.255.255"] {
+        for bad in [
+            "127.0.0.1",
+            "127.8.8.8",
+            "::1",
+            "0.0.0.0",
+            "0.1.2.3",
+            "::",
+            "169.254.169.254",
+            "::ffff:169.254.169.254",
+            "::ffff:127.0.0.1",
+            "fe80::1",
+            "224.0.0.1",
+            "ff02::1",
+            "100.100.100.200",
+            "fd00:ec2::254",
+            "255.255.255.255",
+        ] {
             assert!(!STRICT.allows(bad.parse().expect("an address")), "{bad}");
         }
-        for good in ["8.8.8.8", "10.0.0.1", "192.168.1.1", "2001:db8::1", "fd12::1"] {
+        for good in [
+            "8.8.8.8",
+            "10.0.0.1",
+            "192.168.1.1",
+            "2001:db8::1",
+            "fd12::1",
+        ] {
             assert!(STRICT.allows(good.parse().expect("an address")), "{good}");
         }
     }

@@ -25,7 +25,6 @@ const ENTRY_OVERHEAD: usize = 256;
 type Known = (Arc<Identity>, Arc<Provider>);
 
 /// Remembers what tokens turned out to be.
-#[derive(Debug)]
 pub struct TokenCache {
     secret: hmac::Key,
     ttl: Duration,
@@ -65,6 +64,12 @@ pub struct CacheSizes {
     pub bytes: u64,
     /// Refused tokens.
     pub refused: u64,
+}
+
+impl fmt::Debug for TokenCache {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&self.sizes(), f)
+    }
 }
 
 impl fmt::Debug for TokenKey {
@@ -158,11 +163,23 @@ impl TokenCache {
         match outcome {
             Ok(known) => {
                 let until = now.instant + self.ttl;
-                self.verified.insert(key, Verified { known: known.clone(), until });
+                self.verified.insert(
+                    key,
+                    Verified {
+                        known: known.clone(),
+                        until,
+                    },
+                );
             }
             Err(denial) if is_definite(denial) => {
                 let until = now.instant + REFUSED_TTL;
-                self.refused.insert(key, Refused { denial: denial.clone(), until });
+                self.refused.insert(
+                    key,
+                    Refused {
+                        denial: denial.clone(),
+                        until,
+                    },
+                );
             }
             Err(_) => {}
         }

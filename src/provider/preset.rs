@@ -56,13 +56,25 @@ presets! {
 }
 
 fn starts_with(claim: &str, prefix: &str) -> MachineMarker {
-    MachineMarker { claim: claim.to_owned(), starts_with: Some(prefix.to_owned()), ..MachineMarker::default() }
+    MachineMarker {
+        claim: claim.to_owned(),
+        starts_with: Some(prefix.to_owned()),
+        ..MachineMarker::default()
+    }
 }
 
 fn equals(claim: &str, value: &str) -> MachineMarker {
-    MachineMarker { claim: claim.to_owned(), equals: Some(value.to_owned()), ..MachineMarker::default() }
+    MachineMarker {
+        claim: claim.to_owned(),
+        equals: Some(value.to_owned()),
+        ..MachineMarker::default()
+    }
 }
 
 fn present(claim: &str, present: bool) -> MachineMarker {
-    MachineMarker { claim: claim.to_owned(), present: Some(present), ..MachineMarker::default() }
+    MachineMarker {
+        claim: claim.to_owned(),
+        present: Some(present),
+        ..MachineMarker::default()
+    }
 }

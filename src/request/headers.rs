@@ -1,22 +1,26 @@
 //! The request's headers, in whichever of Envoy's two encodings they came.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, fmt};
 
 use bytes::Bytes;
 
 use crate::pb::envoy::config::core::v3::{HeaderMap, HeaderValue};
 
 /// All headers of one request. Order and repetition are kept when Envoy sends them.
-#[derive(Debug)]
 pub struct Headers(Vec<Header>);
 
-/// One header line.
-#[derive(Debug)]
+/// One header line. Values are never printed: they are credentials until proved otherwise.
 pub struct Header {
     /// As received; compare with [`Header::is`].
     pub name: String,
     /// Raw bytes, not necessarily UTF-8.
     pub value: Bytes,
+}
+
+impl fmt::Debug for Headers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.0.iter().map(|header| &header.name)).finish()
+    }
 }
 
 impl Header {
@@ -53,14 +57,20 @@ impl Headers {
     }
 
     pub(super) fn byte_len(&self) -> usize {
-        self.0.iter().map(|header| header.name.len() + header.value.len()).sum()
+        self.0
+            .iter()
+            .map(|header| header.name.len() + header.value.len())
+            .sum()
     }
 
     /// The correlation id, unless it could break a log line (CVE-2024-45808).
     pub(super) fn request_id(&self) -> Option<String> {
         let header = self.named("x-request-id").next()?;
         let safe = (1..=64).contains(&header.value.len())
-            && header.value.iter().all(|byte| byte.is_ascii_alphanumeric() || *byte == b'-');
+            && header
+                .value
+                .iter()
+                .all(|byte| byte.is_ascii_alphanumeric() || *byte == b'-');
         safe.then(|| String::from_utf8_lossy(&header.value).into_owned())
     }
 }
@@ -72,9 +82,15 @@ fn from_raw(header: HeaderValue) -> Header {
     } else {
         header.raw_value
     };
-    Header { name: header.key, value }
+    Header {
+        name: header.key,
+        value,
+    }
 }
 
 fn from_joined((name, value): (String, String)) -> Header {
-    Header { name, value: Bytes::from(value) }
+    Header {
+        name,
+        value: Bytes::from(value),
+    }
 }

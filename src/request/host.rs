@@ -60,7 +60,9 @@ fn without_port(authority: &str) -> Option<&str> {
             None => (authority, ""),
         },
     };
-    port.bytes().all(|byte| byte.is_ascii_digit()).then_some(name)
+    port.bytes()
+        .all(|byte| byte.is_ascii_digit())
+        .then_some(name)
 }
 
 #[cfg(test)]
@@ -73,7 +75,12 @@ mod tests {
 
     #[test]
     fn case_port_and_trailing_dot_do_not_make_another_host() {
-        for same in ["jira.example.com", "JIRA.Example.COM", "jira.example.com:443", "jira.example.com."] {
+        for same in [
+            "jira.example.com",
+            "JIRA.Example.COM",
+            "jira.example.com:443",
+            "jira.example.com.",
+        ] {
             assert_eq!(parsed(same).as_deref(), Ok("jira.example.com"), "{same}");
         }
         assert_eq!(parsed("[::1]:8080").as_deref(), Ok("::1"));
@@ -81,7 +88,18 @@ mod tests {
 
     #[test]
     fn an_ambiguous_authority_is_refused() {
-        for bad in ["a,b", "a, evil", "user@jira", "jira:80:90", "jira:http", "a/b", "[::1", "[::1]x", "jira\u{e9}", "a b"] {
+        for bad in [
+            "a,b",
+            "a, evil",
+            "user@jira",
+            "jira:80:90",
+            "jira:http",
+            "a/b",
+            "[::1",
+            "[::1]x",
+            "jira\u{e9}",
+            "a b",
+        ] {
             assert_eq!(parsed(bad), Err(HostError::Ambiguous), "{bad}");
         }
         for empty in ["", ":80", "."] {

@@ -5,13 +5,22 @@
 //! canonical, then every reader agrees on it, or no rule matches it and it stays protected
 //! (CVE-2022-0540, CVE-2026-73551, GHSA-p224-6x5r-fjpm).
 
+use std::fmt;
+
 use super::percent::take_escape;
 
 /// The raw target: a path and perhaps a query. Split at the first `?` only, never parsed as a URL
 /// (`//host/x` is a path; CVE-2026-26205).
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct RequestPath {
     target: String,
+}
+
+/// Without the query, where clients put passwords.
+impl fmt::Debug for RequestPath {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(self.path(), f)
+    }
 }
 
 impl RequestPath {
@@ -52,7 +61,9 @@ impl<'a> CanonicalPath<'a> {
     pub fn parse(path: &'a str) -> Option<Self> {
         let segments = path.strip_prefix('/')?;
         let unambiguous = !path.contains("//")
-            && segments.split('/').all(|segment| !segment.starts_with(".."))
+            && segments
+                .split('/')
+                .all(|segment| !segment.starts_with(".."))
             && segments.split('/').all(|segment| segment != ".")
             && only_plain_bytes_and_needed_escapes(path);
         unambiguous.then_some(Self(path))
@@ -140,7 +151,17 @@ mod tests {
 
     #[test]
     fn ordinary_atlassian_paths_are_canonical() {
-        for path in ["/", "/status", "/rest/api/2/issue/ABC-1", "/rest/api/latest/user/", "/a%20b", "/a%C3%A9", "/rest/a..b", "/x~y", "/a:b@c"] {
+        for path in [
+            "/",
+            "/status",
+            "/rest/api/2/issue/ABC-1",
+            "/rest/api/latest/user/",
+            "/a%20b",
+            "/a%C3%A9",
+            "/rest/a..b",
+            "/x~y",
+            "/a:b@c",
+        ] {
             assert!(CanonicalPath::parse(path).is_some(), "{path}");
         }
     }
@@ -148,9 +169,37 @@ mod tests {
     #[test]
     fn a_path_that_two_readers_could_read_differently_is_not_canonical() {
         for path in [
-            "", "status", "//status", "/a//b", "/a/./b", "/a/../b", "/..", "/.", "/public/..;/admin", "/public/..;x=1/admin",
-            "/x/%2e%2E;/bar", "/rest/%2e%2e;/admin", "/;/foo", "/a;jsessionid=1", "/a%3Bx=1/b", "/a%2Fb", "/a%5Cb", "/a\\b",
-            "/%61dmin", "/a%252fb", "/a%zz", "/a%0", "/a%", "/a/%c0%af/b", "/a%00b", "/a%0d%0ab", "/a\u{e9}", "/a b", "/a#b", "/...", "/..a",
+            "",
+            "status",
+            "//status",
+            "/a//b",
+            "/a/./b",
+            "/a/../b",
+            "/..",
+            "/.",
+            "/public/..;/admin",
+            "/public/..;x=1/admin",
+            "/x/%2e%2E;/bar",
+            "/rest/%2e%2e;/admin",
+            "/;/foo",
+            "/a;jsessionid=1",
+            "/a%3Bx=1/b",
+            "/a%2Fb",
+            "/a%5Cb",
+            "/a\\b",
+            "/%61dmin",
+            "/a%252fb",
+            "/a%zz",
+            "/a%0",
+            "/a%",
+            "/a/%c0%af/b",
+            "/a%00b",
+            "/a%0d%0ab",
+            "/a\u{e9}",
+            "/a b",
+            "/a#b",
+            "/...",
+            "/..a",
         ] {
             assert!(CanonicalPath::parse(path).is_none(), "{path}");
         }
@@ -159,7 +208,10 @@ mod tests {
     #[test]
     fn the_query_never_takes_part_in_a_match() {
         let target = RequestPath::new("/status?x=/../admin".to_owned());
-        assert_eq!(target.canonical().map(CanonicalPath::as_str), Some("/status"));
+        assert_eq!(
+            target.canonical().map(CanonicalPath::as_str),
+            Some("/status")
+        );
         assert_eq!(target.query(), Some("x=/../admin"));
         assert_eq!(RequestPath::new("//evil/x".to_owned()).path(), "//evil/x");
     }

@@ -37,7 +37,11 @@ pub(super) fn response(denial: &Denial) -> DeniedHttpResponse {
     if denial.status() == DenialStatus::ServiceUnavailable {
         headers.push(overwrite("retry-after", RETRY_AFTER));
     }
-    DeniedHttpResponse { status: Some(http_status(denial.status())), headers, body: body(denial) }
+    DeniedHttpResponse {
+        status: Some(http_status(denial.status())),
+        headers,
+        body: body(denial),
+    }
 }
 
 fn http_status(status: DenialStatus) -> HttpStatus {
@@ -73,7 +77,9 @@ fn challenge(denial: &Denial) -> Option<String> {
 
 /// RFC 6749 §3.3: what can stand in the quoted attribute.
 fn is_scope_token(scope: &str) -> bool {
-    scope.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'"' && byte != b'\\')
+    scope
+        .bytes()
+        .all(|byte| byte.is_ascii_graphic() && byte != b'"' && byte != b'\\')
 }
 
 /// The shape that callers of the plugin before us already parse, plus a stable code. Both words are

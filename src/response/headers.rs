@@ -71,15 +71,16 @@ impl IdentityHeader {
 
     fn protects(&self, name: &str) -> bool {
         self.protected.iter().any(|protected| {
-            protected.len() == name.len()
-                && protected.bytes().eq(name.bytes().map(folded_byte))
+            protected.len() == name.len() && protected.bytes().eq(name.bytes().map(folded_byte))
         })
     }
 }
 
 /// CGI, WSGI and servlet containers read `_` and `.` as `-` (RFC 3875 §4.1.18).
 fn folded(name: &str) -> String {
-    name.bytes().map(|byte| char::from(folded_byte(byte))).collect()
+    name.bytes()
+        .map(|byte| char::from(folded_byte(byte)))
+        .collect()
 }
 
 fn folded_byte(byte: u8) -> u8 {
@@ -92,8 +93,18 @@ fn folded_byte(byte: u8) -> u8 {
 /// Headers that mean something to Envoy or HTTP cannot carry a user.
 fn check(name: &str) -> Result<(), &'static str> {
     const TAKEN: [&str; 12] = [
-        "authorization", "connection", "content-length", "content-type", "cookie", "host", "te",
-        "trailer", "transfer-encoding", "upgrade", "via", "x-request-id",
+        "authorization",
+        "connection",
+        "content-length",
+        "content-type",
+        "cookie",
+        "host",
+        "te",
+        "trailer",
+        "transfer-encoding",
+        "upgrade",
+        "via",
+        "x-request-id",
     ];
     let token = |byte: u8| byte.is_ascii_alphanumeric() || b"-_".contains(&byte);
     if name.is_empty() || !name.bytes().all(token) {

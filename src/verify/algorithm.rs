@@ -6,7 +6,16 @@ use serde::{Deserialize, Serialize};
 
 /// An asymmetric JWS algorithm (RFC 7518 §3.1, RFC 8037, RFC 9864).
 #[derive(
-    Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize,
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    Hash,
+    PartialOrd,
+    Ord,
+    Serialize,
+    Deserialize,
     schemars::JsonSchema,
 )]
 pub enum Algorithm {

@@ -66,7 +66,9 @@ impl Claims {
             return self.0.get(&path.0);
         };
         let member = pointer.split('/').next()?;
-        self.0.get(&unescape(member))?.pointer(pointer.strip_prefix(member)?)
+        self.0
+            .get(&unescape(member))?
+            .pointer(pointer.strip_prefix(member)?)
     }
 
     fn get(&self, name: &str) -> Option<&Value> {
@@ -199,7 +201,11 @@ impl ClaimRules {
         {
             return Err(Rejection::Client);
         }
-        if self.required.iter().any(|(name, value)| claims.get(name).and_then(Value::as_str) != Some(value)) {
+        if self
+            .required
+            .iter()
+            .any(|(name, value)| claims.get(name).and_then(Value::as_str) != Some(value))
+        {
             return Err(Rejection::RequiredClaim);
         }
         Ok(Facts {
@@ -212,8 +218,14 @@ impl ClaimRules {
 
     /// RFC 8725 §3.12: one kind of token must not pass as another.
     fn check_kind(&self, claims: &Claims) -> Result<(), Rejection> {
-        const OTHER_KINDS: [&str; 6] =
-            ["id", "refresh", "offline", "logout", "serialized-id", "dpop"];
+        const OTHER_KINDS: [&str; 6] = [
+            "id",
+            "refresh",
+            "offline",
+            "logout",
+            "serialized-id",
+            "dpop",
+        ];
         // OIDC Core §3.1.3.6, §3.3.2.11; RFC 8417 §2.2: access tokens have none of these. `nonce`
         // is the mark of an ID token when the header does not tell.
         for mark in ["at_hash", "c_hash", "s_hash", "events"] {
@@ -225,7 +237,10 @@ impl ClaimRules {
             return Err(Rejection::NotAnAccessToken("nonce"));
         }
         // Cognito and Keycloak write the kind of token into the payload.
-        if claims.text("token_use")?.is_some_and(|usage| usage != "access") {
+        if claims
+            .text("token_use")?
+            .is_some_and(|usage| usage != "access")
+        {
             return Err(Rejection::NotAnAccessToken("token_use"));
         }
         let kind = claims.text("typ")?.map(str::to_ascii_lowercase);
@@ -293,7 +308,11 @@ impl ClaimRules {
     fn is_machine(&self, claims: &Claims, client: Option<&str>) -> Result<bool, Rejection> {
         let subject = claims.text("sub")?;
         let subject_is_client = subject.is_some() && subject == client;
-        Ok(subject_is_client || self.machine_markers.iter().any(|marker| marker.marks(claims)))
+        Ok(subject_is_client
+            || self
+                .machine_markers
+                .iter()
+                .any(|marker| marker.marks(claims)))
     }
 }
 
@@ -320,10 +339,19 @@ fn scopes(claims: &Claims) -> Result<Vec<String>, Rejection> {
         (None, None) => return Ok(Vec::new()),
     };
     match value {
-        Value::String(list) => Ok(list.split(' ').filter(|s| !s.is_empty()).map(str::to_owned).collect()),
+        Value::String(list) => Ok(list
+            .split(' ')
+            .filter(|s| !s.is_empty())
+            .map(str::to_owned)
+            .collect()),
         Value::Array(list) => list
             .iter()
-            .map(|scope| scope.as_str().map(str::to_owned).ok_or(Rejection::ClaimType(name)))
+            .map(|scope| {
+                scope
+                    .as_str()
+                    .map(str::to_owned)
+                    .ok_or(Rejection::ClaimType(name))
+            })
             .collect(),
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::Object(_) => {
             Err(Rejection::ClaimType(name))

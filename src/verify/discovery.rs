@@ -33,7 +33,9 @@ pub enum DiscoveryError {
     #[error("the discovery document has no usable jwks_uri")]
     NoJwksUri,
     /// `jwks_uri` leads elsewhere.
-    #[error("jwks_uri is on a host that is not allowed: set jwt.jwks_uri, or add it to jwt.jwks_hosts")]
+    #[error(
+        "jwks_uri is on a host that is not allowed: set jwt.jwks_uri, or add it to jwt.jwks_hosts"
+    )]
     OtherHost,
 }
 
@@ -51,8 +53,14 @@ impl Discovery {
         if members.get("issuer").and_then(Value::as_str) != Some(self.issuer.as_str()) {
             return Err(DiscoveryError::OtherIssuer);
         }
-        let address = members.get("jwks_uri").and_then(Value::as_str).unwrap_or_default();
-        let url = self.urls.parse(address).map_err(|_refused| DiscoveryError::NoJwksUri)?;
+        let address = members
+            .get("jwks_uri")
+            .and_then(Value::as_str)
+            .unwrap_or_default();
+        let url = self
+            .urls
+            .parse(address)
+            .map_err(|_refused| DiscoveryError::NoJwksUri)?;
         let host = url.host_str().unwrap_or_default();
         if !self.hosts.iter().any(|allowed| allowed == host) {
             return Err(DiscoveryError::OtherHost);
@@ -74,34 +82,88 @@ mod tests {
     }
 
     fn jwks_uri(document: &str) -> Result<String, DiscoveryError> {
-        discovery().jwks_uri(document.as_bytes()).map(|url| url.to_string())
+        discovery()
+            .jwks_uri(document.as_bytes())
+            .map(|url| url.to_string())
     }
 
     #[test]
     fn the_issuer_must_be_the_configured_one_byte_for_byte() {
-        for other in ["https://idp.example/realm/", "https://IDP.example/realm", "http://idp.example/realm", "https://evil.example"] {
-            let document = format!(r#"{{"issuer":"{other}","jwks_uri":"https://idp.example/keys"}}"#);
-            assert_eq!(jwks_uri(&document), Err(DiscoveryError::OtherIssuer), "{other}");
+        for other in [
+            "https://idp.example/realm/",
+            "https://IDP.example/realm",
+            "http://idp.example/realm",
+            "https://evil.example",
+        ] {
+            let document =
+                format!(r#"{{"issuer":"{other}","jwks_uri":"https://idp.example/keys"}}"#);
+            assert_eq!(
+                jwks_uri(&document),
+                Err(DiscoveryError::OtherIssuer),
+                "{other}"
+            );
         }
-        assert_eq!(jwks_uri(r#"{"issuer":["https://idp.example/realm"],"jwks_uri":"https://idp.example/keys"}"#), Err(DiscoveryError::OtherIssuer));
+        assert_eq!(
+            jwks_uri(
+                r#"{"issuer":["https://idp.example/realm"],"jwks_uri":"https://idp.example/keys"}"#
+            ),
+            Err(DiscoveryError::OtherIssuer)
+        );
     }
 
     #[test]
     fn the_keys_must_be_on_an_allowed_host_and_https() {
-        let document = |uri: &str| format!(r#"{{"issuer":"https://idp.example/realm","jwks_uri":"{uri}"}}"#);
-        assert_eq!(jwks_uri(&document("https://idp.example/keys")).as_deref(), Ok("https://idp.example/keys"));
-        for elsewhere in ["https://evil.example/keys", "https://idp.example.evil.example/keys", "https://sub.idp.example/keys"] {
-            assert_eq!(jwks_uri(&document(elsewhere)), Err(DiscoveryError::OtherHost), "{elsewhere}");
+        let document =
+            |uri: &str| format!(r#"{{"issuer":"https://idp.example/realm","jwks_uri":"{uri}"}}"#);
+        assert_eq!(
+            jwks_uri(&document("https://idp.example/keys")).as_deref(),
+            Ok("https://idp.example/keys")
+        );
+        for elsewhere in [
+            "https://evil.example/keys",
+            "https://idp.example.evil.example/keys",
+            "https://sub.idp.example/keys",
+        ] {
+            assert_eq!(
+                jwks_uri(&document(elsewhere)),
+                Err(DiscoveryError::OtherHost),
+                "{elsewhere}"
+            );
         }
-        for bad in ["http://idp.example/keys", "file:///etc/passwd", "keys", "https://user:pw@idp.example/keys", "https://169.254.169.254/", "https://[::1]/", ""] {
-            assert_eq!(jwks_uri(&document(bad)), Err(DiscoveryError::NoJwksUri), "{bad}");
+        for bad in [
+            "http://idp.example/keys",
+            "file:///etc/passwd",
+            "keys",
+            "https://user:pw@idp.example/keys",
+            "https://169.254.169.254/",
+            "https://[::1]/",
+            "",
+        ] {
+            assert_eq!(
+                jwks_uri(&document(bad)),
+                Err(DiscoveryError::NoJwksUri),
+                "{bad}"
+            );
         }
     }
 
     #[test]
     fn the_document_is_found_with_and_without_a_final_slash() {
-        let url = |issuer: &str| Discovery { issuer: issuer.to_owned(), ..discovery() }.document_url().map(|url| url.to_string());
-        assert_eq!(url("https://a.example/r").as_deref(), Ok("https://a.example/r/.well-known/openid-configuration"));
-        assert_eq!(url("https://a.example/").as_deref(), Ok("https://a.example/.well-known/openid-configuration"));
+        let url = |issuer: &str| {
+            Discovery {
+                issuer: issuer.to_owned(),
+                ..discovery()
+            }
+            .document_url()
+            .map(|url| url.to_string())
+        };
+        assert_eq!(
+            url("https://a.example/r").as_deref(),
+            Ok("https://a.example/r/.well-known/openid-configuration")
+        );
+        assert_eq!(
+            url("https://a.example/").as_deref(),
+            Ok("https://a.example/.well-known/openid-configuration")
+        );
     }
 }

@@ -98,8 +98,9 @@ impl<'a> UnverifiedJws<'a> {
 
 impl Header {
     fn parse(members: &Map<String, Value>) -> Result<Self, Rejection> {
-        if let Some(refused) =
-            REFUSED_HEADER_MEMBERS.into_iter().find(|name| members.contains_key(*name))
+        if let Some(refused) = REFUSED_HEADER_MEMBERS
+            .into_iter()
+            .find(|name| members.contains_key(*name))
         {
             return Err(Rejection::HeaderMember(refused));
         }
@@ -128,7 +129,10 @@ impl Header {
 /// RFC 7515 §4.1.9: case-insensitive, and `application/` may be left out.
 fn media_type(value: &str) -> String {
     let lower = value.to_ascii_lowercase();
-    lower.strip_prefix("application/").map_or(lower.clone(), str::to_owned)
+    match lower.strip_prefix("application/") {
+        Some(subtype) => subtype.to_owned(),
+        None => lower,
+    }
 }
 
 /// The three parts, when there are three and the first looks like a JSON object. GitHub's
@@ -139,7 +143,8 @@ fn split(token: &str) -> Option<(&str, &str, &str)> {
     if parts.next().is_some() {
         return None;
     }
-    let starts_as_object = header.starts_with("ey") || decode(header).ok()?.trim_ascii_start().starts_with(b"{");
+    let starts_as_object =
+        header.starts_with("ey") || decode(header).ok()?.trim_ascii_start().starts_with(b"{");
     starts_as_object.then_some((header, payload, signature))
 }
 
@@ -150,5 +155,7 @@ fn object(part: &'static str, encoded: &str) -> Result<Map<String, Value>, Rejec
 
 /// Strict base64url: no padding, no other alphabet, no stray trailing bits.
 fn decode(encoded: &str) -> Result<Vec<u8>, Rejection> {
-    URL_SAFE_NO_PAD.decode(encoded).map_err(|_malformed| Rejection::MalformedJws)
+    URL_SAFE_NO_PAD
+        .decode(encoded)
+        .map_err(|_malformed| Rejection::MalformedJws)
 }

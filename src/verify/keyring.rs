@@ -8,9 +8,7 @@ mod fetcher;
 
 use std::{
     fmt,
-    sync::{
-        Arc, Mutex, PoisonError,
-    },
+    sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
@@ -82,7 +80,9 @@ pub struct KeyringStatus {
 
 impl fmt::Debug for Keyring {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Keyring").field("issuer", &self.issuer).finish_non_exhaustive()
+        f.debug_struct("Keyring")
+            .field("issuer", &self.issuer)
+            .finish_non_exhaustive()
     }
 }
 
@@ -94,7 +94,10 @@ impl Keyring {
             issuer,
             max_stale,
             keys: ArcSwap::default(),
-            gate: Mutex::new(Gate { refreshing: true, last_forced: None }),
+            gate: Mutex::new(Gate {
+                refreshing: true,
+                last_forced: None,
+            }),
             wake: Notify::new(),
             finished: watch::Sender::new(0),
             waiting: Semaphore::new(MAX_WAITING),
@@ -121,7 +124,10 @@ impl Keyring {
         // Subscribed before the gate is asked: a fetch that ends in between is not missed.
         let mut finished = self.finished.subscribe();
         if self.join_refresh(now.instant) {
-            let _place = self.waiting.try_acquire().map_err(|_full| Unavailable::Overloaded)?;
+            let _place = self
+                .waiting
+                .try_acquire()
+                .map_err(|_full| Unavailable::Overloaded)?;
             let waited = timeout_at(patience, finished.changed()).await;
             if waited.is_err() {
                 return Err(first.err().unwrap_or(Unavailable::NoRefresh));
@@ -144,7 +150,9 @@ impl Keyring {
             issuer: self.issuer.clone(),
             keys: loaded.keys.len(),
             refused_keys: loaded.keys.refused().len(),
-            age_seconds: loaded.confirmed.map(|then| now.saturating_duration_since(then).as_secs()),
+            age_seconds: loaded
+                .confirmed
+                .map(|then| now.saturating_duration_since(then).as_secs()),
             last_error: loaded.error.map(|error| error.to_string()),
         }
     }
@@ -198,7 +206,10 @@ impl Keyring {
     }
 
     fn set_refreshing(&self, refreshing: bool) {
-        self.gate.lock().unwrap_or_else(PoisonError::into_inner).refreshing = refreshing;
+        self.gate
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .refreshing = refreshing;
     }
 }
 

@@ -110,7 +110,10 @@ impl Rejection {
     /// Whether the same token is sure to be refused again in a few seconds. A token that is not
     /// valid yet, or whose key is still to come, must not be remembered as bad.
     pub fn is_definite(self) -> bool {
-        !matches!(self, Self::NotYetValid(_) | Self::UnknownKey | Self::LifetimeTooLong)
+        !matches!(
+            self,
+            Self::NotYetValid(_) | Self::UnknownKey | Self::LifetimeTooLong
+        )
     }
 }
 

@@ -29,8 +29,9 @@ impl Schedule {
     /// replicas spread. `dice` is in `0.0..1.0`.
     pub fn after_success(&mut self, now: Instant, max_age: Option<Duration>, dice: f64) -> Instant {
         self.failures = 0;
-        let interval = max_age
-            .map_or(DEFAULT_INTERVAL, |wish| wish.clamp(SHORTEST_INTERVAL, LONGEST_INTERVAL));
+        let interval = max_age.map_or(DEFAULT_INTERVAL, |wish| {
+            wish.clamp(SHORTEST_INTERVAL, LONGEST_INTERVAL)
+        });
         now + interval.mul_f64(0.9 + 0.2 * dice)
     }
 
@@ -38,11 +39,16 @@ impl Schedule {
     /// that neither replicas synchronise nor a dead provider is hammered.
     pub fn after_failure(&mut self, now: Instant, failure: Failure, dice: f64) -> Instant {
         self.failures = self.failures.saturating_add(1);
-        let longest =
-            if failure.have_keys { LONGEST_BACKOFF } else { LONGEST_BACKOFF_WITHOUT_KEYS };
+        let longest = if failure.have_keys {
+            LONGEST_BACKOFF
+        } else {
+            LONGEST_BACKOFF_WITHOUT_KEYS
+        };
         let step = Duration::from_secs(1 << (self.failures - 1).min(6)).min(longest);
         let wait = step.mul_f64(0.5 + 0.5 * dice);
-        let asked = failure.retry_after.map_or(Duration::ZERO, |wish| wish.min(LONGEST_RETRY_AFTER));
+        let asked = failure
+            .retry_after
+            .map_or(Duration::ZERO, |wish| wish.min(LONGEST_RETRY_AFTER));
         now + wait.max(asked)
     }
 
@@ -72,12 +78,18 @@ mod tests {
 
     use super::*;
 
-    #[expect(clippy::disallowed_methods, reason = "an instant can only be made by reading the clock")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "an instant can only be made by reading the clock"
+    )]
     fn start() -> Instant {
         Instant::now()
     }
 
-    const WITH_KEYS: Failure = Failure { have_keys: true, retry_after: None };
+    const WITH_KEYS: Failure = Failure {
+        have_keys: true,
+        retry_after: None,
+    };
 
     #[test]
     fn the_provider_may_choose_the_interval_within_bounds() {
@@ -86,7 +98,10 @@ mod tests {
         assert_eq!(next(None), Duration::from_mins(5));
         assert_eq!(next(Some(Duration::ZERO)), Duration::from_mins(1));
         assert_eq!(next(Some(Duration::from_mins(7))), Duration::from_mins(7));
-        assert_eq!(next(Some(Duration::from_hours(24))), Duration::from_hours(1));
+        assert_eq!(
+            next(Some(Duration::from_hours(24))),
+            Duration::from_hours(1)
+        );
     }
 
     #[test]
@@ -97,7 +112,10 @@ mod tests {
             now = schedule.after_failure(now, WITH_KEYS, 0.0);
             attempts += 1;
         }
-        assert!(attempts <= 70, "{attempts} attempts with the most impatient dice");
+        assert!(
+            attempts <= 70,
+            "{attempts} attempts with the most impatient dice"
+        );
     }
 
     #[test]
@@ -105,7 +123,14 @@ mod tests {
         let now = start();
         let mut schedule = Schedule::default();
         for _ in 0..100 {
-            let next = schedule.after_failure(now, Failure { have_keys: false, retry_after: None }, 0.999);
+            let next = schedule.after_failure(
+                now,
+                Failure {
+                    have_keys: false,
+                    retry_after: None,
+                },
+                0.999,
+            );
             assert!(next - now <= Duration::from_secs(2));
         }
     }
@@ -115,7 +140,14 @@ mod tests {
         let now = start();
         let next = |seconds| {
             let retry_after = Some(Duration::from_secs(seconds));
-            Schedule::default().after_failure(now, Failure { have_keys: true, retry_after }, 0.0) - now
+            Schedule::default().after_failure(
+                now,
+                Failure {
+                    have_keys: true,
+                    retry_after,
+                },
+                0.0,
+            ) - now
         };
         assert_eq!(next(30), Duration::from_secs(30));
         assert_eq!(next(1_000_000), Duration::from_mins(5));

@@ -21,9 +21,17 @@ pub struct Limits {
 
 impl Limits {
     /// For the header and the payload of a token.
-    pub const TOKEN: Self = Self { depth: 16, members: 512, string: 4096 };
+    pub const TOKEN: Self = Self {
+        depth: 16,
+        members: 512,
+        string: 4096,
+    };
     /// For discovery documents and key sets: 100 keys with certificate chains fit.
-    pub const DOCUMENT: Self = Self { depth: 16, members: 8192, string: 16 * 1024 };
+    pub const DOCUMENT: Self = Self {
+        depth: 16,
+        members: 8192,
+        string: 16 * 1024,
+    };
 }
 
 /// Why a document is refused.
@@ -45,11 +53,18 @@ pub enum JsonError {
 
 /// Reads one object and nothing after it.
 pub fn parse_object(bytes: &[u8], limits: Limits) -> Result<Map<String, Value>, JsonError> {
-    let state = State { limits, members: Cell::new(0), refused: Cell::new(None) };
+    let state = State {
+        limits,
+        members: Cell::new(0),
+        refused: Cell::new(None),
+    };
     let mut json = serde_json::Deserializer::from_slice(bytes);
-    let parsed = Strict { state: &state, depth: 0 }
-        .deserialize(&mut json)
-        .and_then(|value| json.end().map(|()| value));
+    let parsed = Strict {
+        state: &state,
+        depth: 0,
+    }
+    .deserialize(&mut json)
+    .and_then(|value| json.end().map(|()| value));
     match parsed {
         Ok(Value::Object(members)) => Ok(members),
         Ok(_) => Err(JsonError::NotAnObject),
@@ -191,10 +206,24 @@ mod tests {
 
     #[test]
     fn only_one_strict_utf8_object_is_read() {
-        for text in ["", "{", "{}{}", "{} x", "\u{feff}{}", r#"{"a":NaN}"#, r#"{"a":1e400}"#, r#"{"a":01}"#, "{'a':1}", r#"{"a":1,}"#] {
+        for text in [
+            "",
+            "{",
+            "{}{}",
+            "{} x",
+            "\u{feff}{}",
+            r#"{"a":NaN}"#,
+            r#"{"a":1e400}"#,
+            r#"{"a":01}"#,
+            "{'a':1}",
+            r#"{"a":1,}"#,
+        ] {
             assert_eq!(parse(text), Err(JsonError::Syntax), "{text}");
         }
-        assert_eq!(parse_object(b"{\"a\":\"\xff\"}", Limits::TOKEN), Err(JsonError::Syntax));
+        assert_eq!(
+            parse_object(b"{\"a\":\"\xff\"}", Limits::TOKEN),
+            Err(JsonError::Syntax)
+        );
         for text in ["[]", "1", "null", "\"a\""] {
             assert_eq!(parse(text), Err(JsonError::NotAnObject), "{text}");
         }
@@ -202,7 +231,8 @@ mod tests {
 
     #[test]
     fn depth_members_and_strings_are_bounded() {
-        let deep = |levels: usize| format!("{{\"a\":{}1{}}}", "[".repeat(levels), "]".repeat(levels));
+        let deep =
+            |levels: usize| format!("{{\"a\":{}1{}}}", "[".repeat(levels), "]".repeat(levels));
         assert!(parse(&deep(15)).is_ok());
         assert_eq!(parse(&deep(16)), Err(JsonError::TooLarge));
         assert_eq!(parse(&deep(100_000)), Err(JsonError::TooLarge));

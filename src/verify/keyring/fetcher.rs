@@ -111,7 +111,9 @@ impl Keyring {
         let mut memory = Memory::default();
         loop {
             self.set_refreshing(true);
-            let fetched = AssertUnwindSafe(fetcher.fetch(&mut memory)).catch_unwind().await;
+            let fetched = AssertUnwindSafe(fetcher.fetch(&mut memory))
+                .catch_unwind()
+                .await;
             let fetched = fetched.unwrap_or(Err(FetchError::Internal));
             let next = self.settle(fetched, &mut fetcher, &mut memory);
             tokio::select! {
@@ -133,14 +135,20 @@ impl Keyring {
         let dice = (fetcher.dice)();
         let (loaded, next) = match fetched {
             Ok((news, max_age)) => {
-                fetcher.metrics.count_fetch(&fetcher.provider, news.outcome());
+                fetcher
+                    .metrics
+                    .count_fetch(&fetcher.provider, news.outcome());
                 let loaded = self.renewed(news, &before, now, &fetcher.provider);
                 (loaded, memory.schedule.after_success(now, max_age, dice))
             }
             Err(error) => {
-                fetcher.metrics.count_fetch(&fetcher.provider, error.outcome());
-                let failure =
-                    Failure { have_keys: !before.keys.is_empty(), retry_after: error.retry_after() };
+                fetcher
+                    .metrics
+                    .count_fetch(&fetcher.provider, error.outcome());
+                let failure = Failure {
+                    have_keys: !before.keys.is_empty(),
+                    retry_after: error.retry_after(),
+                };
                 let next = memory.schedule.after_failure(now, failure, dice);
                 warn!(
                     provider = &*fetcher.provider,
@@ -149,10 +157,18 @@ impl Keyring {
                     %error,
                     "provider keys not refreshed"
                 );
-                (Loaded { error: Some(error), ..(*before).clone() }, next)
+                (
+                    Loaded {
+                        error: Some(error),
+                        ..(*before).clone()
+                    },
+                    next,
+                )
             }
         };
-        fetcher.metrics.set_keys(&fetcher.provider, &self.issuer, loaded.keys.len());
+        fetcher
+            .metrics
+            .set_keys(&fetcher.provider, &self.issuer, loaded.keys.len());
         self.keys.store(Arc::new(loaded));
         self.set_refreshing(false);
         self.finished.send_modify(|count| *count += 1);
@@ -164,17 +180,30 @@ impl Keyring {
             News::Confirmed => Arc::clone(&before.keys),
             News::Replaced(keys) => {
                 if keys.refused().contains(&RefusedKey::Secret) {
-                    warn!(provider, issuer = self.issuer, "provider publishes secret key material");
+                    warn!(
+                        provider,
+                        issuer = self.issuer,
+                        "provider publishes secret key material"
+                    );
                 }
                 let first = before.confirmed.is_none();
                 let keys = keys.succeed(&before.keys);
                 if first {
-                    info!(provider, issuer = self.issuer, keys = keys.len(), "provider keys loaded");
+                    info!(
+                        provider,
+                        issuer = self.issuer,
+                        keys = keys.len(),
+                        "provider keys loaded"
+                    );
                 }
                 Arc::new(keys)
             }
         };
-        Loaded { keys, confirmed: Some(now), error: None }
+        Loaded {
+            keys,
+            confirmed: Some(now),
+            error: None,
+        }
     }
 }
 
@@ -188,15 +217,20 @@ impl News {
 }
 
 impl KeyFetcher {
-    async fn fetch(
-        &self,
-        memory: &mut Memory,
-    ) -> Result<(News, Option<Duration>), FetchError> {
+    async fn fetch(&self, memory: &mut Memory) -> Result<(News, Option<Duration>), FetchError> {
         let url = self.key_set_url(memory).await?;
-        let get = Get { url: &url, etag: memory.etag.as_deref(), limit: KEY_SET_LIMIT };
+        let get = Get {
+            url: &url,
+            etag: memory.etag.as_deref(),
+            limit: KEY_SET_LIMIT,
+        };
         match self.outbound.get(get).await? {
             Fetched::NotModified { max_age } => Ok((News::Confirmed, max_age)),
-            Fetched::Document { body, etag, max_age } => {
+            Fetched::Document {
+                body,
+                etag,
+                max_age,
+            } => {
                 let keys = KeySet::parse(&body)?;
                 self.believe(&keys, memory)?;
                 memory.etag = etag;
@@ -215,7 +249,10 @@ impl KeyFetcher {
         let now = self.clock.now().instant;
         let since = *memory.empty_since.get_or_insert(now);
         if now.saturating_duration_since(since) >= EMPTY_SET_CONFIRMATION {
-            warn!(provider = &*self.provider, "provider has withdrawn all its keys");
+            warn!(
+                provider = &*self.provider,
+                "provider has withdrawn all its keys"
+            );
             return Ok(());
         }
         Err(FetchError::Empty)
@@ -236,7 +273,11 @@ impl KeyFetcher {
         }
         let document = self.discovery_document(discovery).await?;
         let url = discovery.jwks_uri(&document)?;
-        if memory.discovered.as_ref().is_some_and(|(before, _)| *before != url) {
+        if memory
+            .discovered
+            .as_ref()
+            .is_some_and(|(before, _)| *before != url)
+        {
             memory.etag = None;
         }
         memory.discovered = Some((url.clone(), now));
@@ -245,7 +286,11 @@ impl KeyFetcher {
 
     async fn discovery_document(&self, discovery: &Discovery) -> Result<Bytes, FetchError> {
         let url = discovery.document_url()?;
-        let get = Get { url: &url, etag: None, limit: DISCOVERY_LIMIT };
+        let get = Get {
+            url: &url,
+            etag: None,
+            limit: DISCOVERY_LIMIT,
+        };
         match self.outbound.get(get).await? {
             Fetched::Document { body, .. } => Ok(body),
             Fetched::NotModified { .. } => Err(OutboundError::Broken.into()),

@@ -1,0 +1,20 @@
+//! Everything that needs more than one module: the real binary, the real Envoy, real tokens.
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::string_slice,
+    clippy::as_conversions,
+    clippy::missing_panics_doc,
+    clippy::disallowed_methods,
+    let_underscore_drop,
+    unreachable_pub,
+    reason = "tests say what they expect by panicking"
+)]
+
+mod support;
+
+mod architecture;
+mod keycloak;
+mod walk;

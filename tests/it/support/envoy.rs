@@ -1,0 +1,204 @@
+//! The real Envoy, between a test's client, the service and the product.
+
+use std::{env, fs, path::PathBuf, process::Command};
+
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use super::{children::Running, client, eventually};
+
+/// A running Envoy.
+pub struct Envoy {
+    pub process: Running,
+    /// `host:port` of the listener.
+    pub address: String,
+    /// `host:port` of Envoy's own admin interface.
+    pub admin: String,
+    _directory: TempDir,
+}
+
+/// How Envoy asks. The defaults are Envoy's own, not the recommended ones: the service must be safe
+/// behind either.
+#[derive(Clone)]
+pub struct Options {
+    /// `host:port` or `unix:/path` of the service.
+    pub authz: String,
+    pub upstream_port: u16,
+    /// Merged into the ext_authz filter's configuration.
+    pub filter: Value,
+    /// Merged into the HTTP connection manager's configuration.
+    pub manager: Value,
+    /// The application named by the route; `None` leaves the choice to the host.
+    pub application: Option<&'static str>,
+}
+
+impl Options {
+    pub fn new(authz: &str, upstream_port: u16) -> Self {
+        Self {
+            authz: authz.to_owned(),
+            upstream_port,
+            filter: json!({}),
+            manager: json!({}),
+            application: None,
+        }
+    }
+
+    pub fn filter(mut self, filter: Value) -> Self {
+        self.filter = filter;
+        self
+    }
+
+    pub fn manager(mut self, manager: Value) -> Self {
+        self.manager = manager;
+        self
+    }
+
+    /// Opens the door on every error: what an operator should never do, and an attacker hopes for.
+    pub fn failing_open(self) -> Self {
+        self.filter(json!({"failure_mode_allow": true}))
+    }
+
+    pub fn start(&self) -> Envoy {
+        Envoy::start(self)
+    }
+}
+
+/// The binary: `$ENVOY`, or the one that scripts/setup.py has installed.
+pub fn binary() -> PathBuf {
+    let own = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(".tools/bin/envoy");
+    env::var_os("ENVOY").map_or(own, PathBuf::from)
+}
+
+impl Envoy {
+    fn start(options: &Options) -> Self {
+        let directory = TempDir::new().expect("a directory");
+        let file = directory.path().join("envoy.json");
+        let admin_file = directory.path().join("admin");
+        fs::write(&file, config(options).to_string()).expect("written");
+        let mut command = Command::new(binary());
+        command
+            .args([
+                "--concurrency",
+                "1",
+                "--log-level",
+                "warning",
+                "--disable-hot-restart",
+            ])
+            .arg("-c")
+            .arg(&file)
+            .arg("--admin-address-path")
+            .arg(&admin_file);
+        let mut process = Running::start(command);
+        let admin = eventually("Envoy's admin address", || {
+            assert!(
+                process.exited().is_none(),
+                "Envoy ended:\n{}",
+                process.output()
+            );
+            fs::read_to_string(&admin_file)
+                .ok()
+                .filter(|text| text.contains(':'))
+        });
+        let address = eventually("Envoy's listener", || {
+            let page = client::get(&admin, "/listeners?format=json", &[]).body;
+            let page: Value = serde_json::from_str(&page).ok()?;
+            let socket = &page["listener_statuses"][0]["local_address"]["socket_address"];
+            Some(format!("127.0.0.1:{}", socket["port_value"].as_u64()?))
+        });
+        eventually("Envoy's readiness", || {
+            (client::get(&admin, "/ready", &[]).status == 200).then_some(())
+        });
+        Self {
+            process,
+            address,
+            admin,
+            _directory: directory,
+        }
+    }
+
+    /// One of Envoy's counters.
+    pub fn stat(&self, name: &str) -> u64 {
+        let page = client::get(&self.admin, &format!("/stats?filter=^{name}$"), &[]).body;
+        page.lines()
+            .find_map(|line| line.rsplit_once(": ")?.1.trim().parse().ok())
+            .unwrap_or(0)
+    }
+}
+
+fn config(options: &Options) -> Value {
+    let mut filter = json!({
+        "@type": "type.googleapis.com/envoy.extensions.filters.http.ext_authz.v3.ExtAuthz",
+        "transport_api_version": "V3",
+        "grpc_service": {"envoy_grpc": {"cluster_name": "authz"}, "timeout": "5s"},
+    });
+    merge(&mut filter, &options.filter);
+    let mut virtual_host = json!({
+        "name": "all", "domains": ["*"],
+        "routes": [{"match": {"prefix": "/"}, "route": {"cluster": "upstream", "timeout": "60s"}}],
+    });
+    if let Some(application) = options.application {
+        virtual_host["typed_per_filter_config"] = json!({"envoy.filters.http.ext_authz": {
+            "@type": "type.googleapis.com/envoy.extensions.filters.http.ext_authz.v3.ExtAuthzPerRoute",
+            "check_settings": {"context_extensions": {"application": application}},
+        }});
+    }
+    let mut manager = json!({
+        "@type": "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
+        "stat_prefix": "ingress",
+        "route_config": {"virtual_hosts": [virtual_host]},
+        "http_filters": [
+            {"name": "envoy.filters.http.ext_authz", "typed_config": filter},
+            {"name": "envoy.filters.http.router", "typed_config": {
+                "@type": "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router"}},
+        ],
+    });
+    merge(&mut manager, &options.manager);
+    let http2 = json!({"envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
+        "@type": "type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions",
+        "explicit_http_config": {"http2_protocol_options": {}},
+    }});
+    let authz = match options.authz.strip_prefix("unix:") {
+        Some(path) => json!({"pipe": {"path": path}}),
+        None => socket(&options.authz),
+    };
+    let upstream = socket(&format!("127.0.0.1:{}", options.upstream_port));
+    json!({
+        "admin": {"address": socket("127.0.0.1:0")},
+        "static_resources": {
+            "listeners": [{
+                "name": "ingress", "enable_reuse_port": false, "address": socket("127.0.0.1:0"),
+                "filter_chains": [{"filters": [{
+                    "name": "envoy.filters.network.http_connection_manager", "typed_config": manager}]}],
+            }],
+            "clusters": [
+                cluster("upstream", &upstream, &json!({})),
+                cluster("authz", &authz, &http2),
+            ],
+        },
+    })
+}
+
+fn cluster(name: &str, address: &Value, protocol: &Value) -> Value {
+    json!({
+        "name": name, "type": "STATIC", "connect_timeout": "1s",
+        "typed_extension_protocol_options": protocol,
+        "load_assignment": {"cluster_name": name, "endpoints": [
+            {"lb_endpoints": [{"endpoint": {"address": address}}]}]},
+    })
+}
+
+fn socket(address: &str) -> Value {
+    let (host, port) = address.rsplit_once(':').expect("host:port");
+    json!({"socket_address": {"address": host, "port_value": port.parse::<u16>().expect("a port")}})
+}
+
+fn merge(into: &mut Value, from: &Value) {
+    match (into, from) {
+        (Value::Object(into), Value::Object(from)) => {
+            for (name, value) in from {
+                merge(into.entry(name.clone()).or_insert(Value::Null), value);
+            }
+        }
+        (into, from) => *into = from.clone(),
+    }
+}

@@ -1,0 +1,338 @@
+//! The service itself: the binary that is shipped, with a configuration of the test's.
+
+use std::{collections::HashMap, fs, process::Command};
+
+use atlassian_authz::pb::envoy::{
+    config::core::v3::{HeaderMap, HeaderValue},
+    service::auth::v3::{
+        AttributeContext, CheckRequest, CheckResponse,
+        attribute_context::{HttpRequest, Request},
+        authorization_client::AuthorizationClient,
+        check_response::HttpResponse,
+    },
+};
+use serde_json::Value;
+use tempfile::TempDir;
+use tokio::runtime::Runtime;
+use tonic::transport::Channel;
+
+use super::{children::Running, client, idp::Idp};
+
+/// A running service. Its log is JSON, at the most talkative level.
+pub struct Service {
+    pub process: Running,
+    /// `host:port` of Check; empty when it listens on a Unix socket.
+    pub grpc: String,
+    /// `host:port` of the admin port.
+    pub admin: String,
+    pub directory: TempDir,
+    runtime: Runtime,
+    client: Option<AuthorizationClient<Channel>>,
+}
+
+/// The configuration that most tests use: one provider, one application, no leeway.
+pub fn config_for(idp: &Idp) -> String {
+    format!(
+        "providers:\n  - name: idp\n    jwt: {{ issuer: \"{}\", leeway: 0s }}\n    audiences: [jira-api]\n    \
+         username: {{ claim: preferred_username }}\n\
+         applications:\n  - name: jira\n    product: jira\n    hosts: [jira.example.com, 127.0.0.1]\n    \
+         public_paths: [/status]\n",
+        idp.issuer
+    )
+}
+
+impl Service {
+    /// Starts with a provider and the usual application, and waits until it is ready.
+    pub fn start(idp: &Idp) -> Self {
+        Self::with_config(&config_for(idp))
+    }
+
+    /// Starts with `providers` and `applications` (and what else a test needs) as given; adds
+    /// loopback addresses, log level and permission to use them unless the text has its own.
+    pub fn with_config(config: &str) -> Self {
+        let mut service = Self::unready(config);
+        service.process.wait_for("readiness", |line| {
+            line.contains("\"message\":\"ready\"").then_some(())
+        });
+        service
+    }
+
+    /// Starts and waits for the ports only.
+    pub fn unready(config: &str) -> Self {
+        let directory = TempDir::new().expect("a directory");
+        let file = directory.path().join("config.yaml");
+        let mut text = config.to_owned();
+        for (section, default) in [
+            (
+                "listen:",
+                "listen: { grpc: 127.0.0.1:0, admin: 127.0.0.1:0 }\n",
+            ),
+            ("log:", "log: { level: trace, format: json }\n"),
+            ("outbound:", "outbound: { allow_loopback_http: true }\n"),
+            (
+                "shutdown:",
+                "shutdown: { drain_delay: 0s, drain_timeout: 5s }\n",
+            ),
+        ] {
+            if !text.lines().any(|line| line.starts_with(section)) {
+                text.push_str(default);
+            }
+        }
+        fs::write(&file, text).expect("written");
+        let mut command = Command::new(env!("CARGO_BIN_EXE_atlassian-authz"));
+        command.arg("serve").arg("--config").arg(&file);
+        let mut process = Running::start(command);
+        let (grpc, admin) = process.wait_for("the ports", |line| {
+            let line: Value = serde_json::from_str(line).ok()?;
+            let text = |name: &str| Some(line.get(name)?.as_str()?.to_owned());
+            (line.get("message")? == "listening").then(|| Some((text("grpc")?, text("admin")?)))?
+        });
+        let runtime = Runtime::new().expect("a runtime");
+        Self {
+            process,
+            grpc,
+            admin,
+            directory,
+            runtime,
+            client: None,
+        }
+    }
+
+    /// Asks directly, without Envoy.
+    pub fn check(&mut self, check: CheckRequest) -> Outcome {
+        let answer = self.try_check(check);
+        Outcome::of(answer.unwrap_or_else(|status| panic!("a gRPC error is no answer: {status:?}")))
+    }
+
+    /// Asks directly; a gRPC error is returned as it is.
+    pub fn try_check(&mut self, check: CheckRequest) -> Result<CheckResponse, tonic::Status> {
+        let address = format!("http://{}", self.grpc);
+        let client = &mut self.client;
+        self.runtime.block_on(async {
+            if client.is_none() {
+                *client = Some(
+                    AuthorizationClient::connect(address)
+                        .await
+                        .expect("connects"),
+                );
+            }
+            let client = client.as_mut().expect("connected");
+            client.check(check).await.map(tonic::Response::into_inner)
+        })
+    }
+
+    /// Asks about `GET https://jira.example.com/rest/api/2/myself` with this token.
+    pub fn check_token(&mut self, token: &str) -> Outcome {
+        self.check(Check::get("/rest/api/2/myself").bearer(token).build())
+    }
+
+    /// A page of the admin port: status and body.
+    pub fn admin_page(&self, path: &str) -> (u16, String) {
+        let answer = client::get(&self.admin, path, &[]);
+        (answer.status, answer.body)
+    }
+
+    /// The value of one line of `/metrics`, 0 when it is not there.
+    pub fn metric(&self, line_start: &str) -> f64 {
+        let (_, page) = self.admin_page("/metrics");
+        page.lines()
+            .find_map(|line| line.strip_prefix(line_start)?.trim().parse().ok())
+            .unwrap_or(0.0)
+    }
+
+    /// The decision lines of the log.
+    pub fn decisions(&self) -> Vec<Value> {
+        let output = self.process.output();
+        let lines = output
+            .lines()
+            .filter_map(|line| serde_json::from_str::<Value>(line).ok());
+        lines.filter(|line| line["message"] == "check").collect()
+    }
+}
+
+/// A `CheckRequest` as Envoy sends it.
+#[derive(Clone)]
+pub struct Check {
+    pub http: HttpRequest,
+    pub extensions: HashMap<String, String>,
+    raw: Vec<HeaderValue>,
+}
+
+impl Check {
+    pub fn get(path: &str) -> Self {
+        Self::new("GET", "jira.example.com", path)
+    }
+
+    pub fn new(method: &str, host: &str, path: &str) -> Self {
+        let http = HttpRequest {
+            id: "1".to_owned(),
+            method: method.to_owned(),
+            path: path.to_owned(),
+            host: host.to_owned(),
+            scheme: "https".to_owned(),
+            protocol: "HTTP/1.1".to_owned(),
+            ..HttpRequest::default()
+        };
+        let check = Self {
+            http,
+            extensions: HashMap::new(),
+            raw: Vec::new(),
+        };
+        check
+            .header(":method", method)
+            .header(":path", path)
+            .header(":authority", host)
+    }
+
+    pub fn header(mut self, name: &str, value: impl AsRef<[u8]>) -> Self {
+        self.raw.push(HeaderValue {
+            key: name.to_owned(),
+            value: String::new(),
+            raw_value: value.as_ref().to_vec().into(),
+        });
+        self
+    }
+
+    pub fn bearer(self, token: &str) -> Self {
+        self.header("authorization", format!("Bearer {token}"))
+    }
+
+    pub fn extension(mut self, name: &str, value: &str) -> Self {
+        self.extensions.insert(name.to_owned(), value.to_owned());
+        self
+    }
+
+    /// With `header_map` (`encode_raw_headers: true`).
+    pub fn build(self) -> CheckRequest {
+        let header_map = Some(HeaderMap { headers: self.raw });
+        wrap(
+            HttpRequest {
+                header_map,
+                ..self.http
+            },
+            self.extensions,
+        )
+    }
+
+    /// With `headers` (Envoy's default): lower-case names, repeated values joined with a comma,
+    /// bytes that are not UTF-8 replaced by `!`.
+    pub fn build_joined(self) -> CheckRequest {
+        let mut headers: HashMap<String, String> = HashMap::new();
+        for header in &self.raw {
+            let value = String::from_utf8_lossy(&header.raw_value).replace('\u{fffd}', "!");
+            headers
+                .entry(header.key.to_ascii_lowercase())
+                .and_modify(|joined| *joined = format!("{joined},{value}"))
+                .or_insert(value);
+        }
+        wrap(
+            HttpRequest {
+                headers,
+                ..self.http
+            },
+            self.extensions,
+        )
+    }
+}
+
+fn wrap(http: HttpRequest, context_extensions: HashMap<String, String>) -> CheckRequest {
+    let request = Some(Request { http: Some(http) });
+    CheckRequest {
+        attributes: Some(AttributeContext {
+            request,
+            context_extensions,
+        }),
+    }
+}
+
+/// What an answer means to Envoy.
+#[derive(Clone, Debug)]
+pub struct Outcome {
+    /// 200 for an allow, else the status of the denial.
+    pub status: i32,
+    /// Headers set upstream (allow) or sent to the client (deny), lower case.
+    pub headers: Vec<(String, String)>,
+    pub removes: Vec<String>,
+    pub body: String,
+    pub metadata: HashMap<String, String>,
+    pub response: CheckResponse,
+}
+
+impl Outcome {
+    pub fn of(response: CheckResponse) -> Self {
+        let code = response
+            .status
+            .as_ref()
+            .expect("a status: without one Envoy allows")
+            .code;
+        let text = |value: &prost_types::Value| match &value.kind {
+            Some(prost_types::value::Kind::StringValue(text)) => text.clone(),
+            other => format!("{other:?}"),
+        };
+        let metadata = response
+            .dynamic_metadata
+            .iter()
+            .flat_map(|metadata| &metadata.fields);
+        let metadata = metadata
+            .map(|(name, value)| (name.clone(), text(value)))
+            .collect();
+        let (status, options, removes, body) = match response.http_response.clone() {
+            Some(HttpResponse::OkResponse(ok)) => {
+                assert_eq!(code, 0, "an OK response with a status that denies");
+                (200, ok.headers, ok.headers_to_remove, String::new())
+            }
+            Some(HttpResponse::DeniedResponse(denied)) => {
+                assert_ne!(
+                    code, 0,
+                    "a denied response with status 0 is an allow to Envoy"
+                );
+                (
+                    denied.status.expect("an HTTP status").code,
+                    denied.headers,
+                    Vec::new(),
+                    denied.body,
+                )
+            }
+            None => panic!("neither OK nor denied"),
+        };
+        let headers = options
+            .into_iter()
+            .map(|option| {
+                assert_eq!(option.append_action, 2, "OVERWRITE_IF_EXISTS_OR_ADD");
+                let header = option.header.expect("a header");
+                assert!(
+                    header.raw_value.is_empty(),
+                    "Envoy 1.40 would send an empty value"
+                );
+                (header.key, header.value)
+            })
+            .collect();
+        Self {
+            status,
+            headers,
+            removes,
+            body,
+            metadata,
+            response,
+        }
+    }
+
+    /// The user of an allow.
+    pub fn user(&self) -> Option<&str> {
+        (self.status == 200)
+            .then(|| self.header("x-remote-user"))
+            .flatten()
+    }
+
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers
+            .iter()
+            .find(|(key, _)| key == name)
+            .map(|(_, value)| value.as_str())
+    }
+
+    /// The private reason, from the metadata.
+    pub fn reason(&self) -> &str {
+        self.metadata.get("reason").map_or("", String::as_str)
+    }
+}

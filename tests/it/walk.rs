@@ -1,0 +1,51 @@
+//! The main job, through the real Envoy.
+
+use crate::support::{
+    client, envoy::Options, idp::Idp, service::Service, tokens::Token, upstream::Upstream,
+};
+
+#[test]
+fn a_good_token_becomes_exactly_one_identity_header() {
+    let idp = Idp::start();
+    let service = Service::start(&idp);
+    let upstream = Upstream::start();
+    let envoy = Options::new(&service.grpc, upstream.port).start();
+    let token = Token::of(&idp.issuer).signed();
+
+    let answer = client::get(
+        &envoy.address,
+        "/rest/api/2/myself",
+        &[&format!("Authorization: Bearer {token}")],
+    );
+
+    assert_eq!(answer.status, 200);
+    let seen = upstream.last();
+    assert_eq!(seen.identities(), [("x-remote-user", "alice")]);
+    assert!(seen.values("authorization").is_empty());
+}
+
+#[test]
+fn no_token_is_a_401_with_a_challenge_and_nothing_reaches_the_product() {
+    let idp = Idp::start();
+    let service = Service::start(&idp);
+    let upstream = Upstream::start();
+    let envoy = Options::new(&service.grpc, upstream.port).start();
+
+    let answer = client::get(
+        &envoy.address,
+        "/rest/api/2/myself",
+        &["X-Remote-User: admin"],
+    );
+
+    assert_eq!(answer.status, 401);
+    assert_eq!(
+        answer.header("www-authenticate"),
+        Some("Bearer realm=\"atlassian-authz\"")
+    );
+    assert_eq!(answer.header("cache-control"), Some("no-store"));
+    assert_eq!(
+        answer.body,
+        r#"{"error":{"status":"ERROR","code":"no_credential","message":"An access token is required."}}"#
+    );
+    assert!(upstream.seen().is_empty());
+}
