@@ -84,7 +84,7 @@ pub enum AppError {
 #[derive(Debug, thiserror::Error)]
 pub enum ServeError {
     /// A port or socket cannot be had.
-    #[error("cannot listen on {address}: {source} (set listen.{setting})")]
+    #[error("cannot listen on {address} (listen.{setting})")]
     Listen {
         /// As configured.
         address: String,
@@ -150,13 +150,23 @@ impl App {
         }
     }
 
+    /// Which issuers' keys could not be fetched the last time, and why; for a person.
+    pub fn provider_problems(&self) -> Vec<String> {
+        let now = self.service.clock.now().instant;
+        let problem = |(provider, keyring): &(Arc<str>, Arc<Keyring>)| {
+            let status = keyring.status(now);
+            Some(format!("provider {provider}, issuer {}: {}", status.issuer, status.last_error?))
+        };
+        self.keyrings.iter().filter_map(problem).collect()
+    }
+
     /// Listens and serves until `stop` yields, then drains; a second `stop` cuts the draining short.
-    pub async fn serve(mut self, stop: mpsc::Receiver<()>) -> Result<(), ServeError> {
+    pub async fn serve(mut self, mut stop: mpsc::Receiver<()>) -> Result<(), ServeError> {
         let grpc =
             Listener::bind(&self.listen.grpc)
                 .await
                 .map_err(|source| ServeError::Listen {
-                    address: format!("{:?}", self.listen.grpc),
+                    address: self.listen.grpc.to_string(),
                     setting: "grpc",
                     source,
                 })?;
@@ -190,11 +200,7 @@ impl App {
             let (workers, draining) = (Arc::clone(&workers), draining.clone());
             tasks.spawn(async move { workers.accept(grpc, draining).await })
         };
-        self.providers_tried().await;
-        ready.store(true, Ordering::Release);
-        set_readiness(&health, ServingStatus::Serving).await;
-        info!("ready");
-
+        self.until_stopped(&mut stop, &ready, &health).await;
         self.drain(stop, &ready, &health, &draining).await;
         // The acceptor holds the listener and the threads; it is gone now or never was.
         drop(accepting.await);
@@ -217,6 +223,7 @@ impl App {
             fail_closed: FailClosedLayer::new(
                 &self.service.identity_header,
                 self.service.metrics.clone(),
+                Arc::clone(&self.service.clock),
             ),
             max_connection_age: self.shutdown.max_connection_age,
         };
@@ -248,6 +255,24 @@ impl App {
         }
     }
 
+    /// Ready once every provider has been tried. Returns when `stop` yields, ready or not: a service
+    /// that is told to go does not wait for its providers first.
+    async fn until_stopped(
+        &self,
+        stop: &mut mpsc::Receiver<()>,
+        ready: &AtomicBool,
+        health: &HealthReporter,
+    ) {
+        tokio::select! {
+            () = self.providers_tried() => {}
+            _ = stop.recv() => return,
+        }
+        ready.store(true, Ordering::Release);
+        set_readiness(health, ServingStatus::Serving).await;
+        info!("ready");
+        stop.recv().await;
+    }
+
     /// NOT_SERVING first, and serve on: Envoy must have looked elsewhere before connections close.
     async fn drain(
         &self,
@@ -256,7 +281,6 @@ impl App {
         health: &HealthReporter,
         draining: &CancellationToken,
     ) {
-        stop.recv().await;
         info!(delay = ?self.shutdown.drain_delay, "stopping: not ready any more, still serving");
         ready.store(false, Ordering::Release);
         set_readiness(health, ServingStatus::NotServing).await;

@@ -5,9 +5,17 @@ mod config;
 mod health;
 mod serve;
 
-use std::{path::PathBuf, process::ExitCode};
+use std::{
+    fmt::Display,
+    io::{self, Write},
+    path::PathBuf,
+    process::ExitCode,
+};
 
-use clap::{Parser, Subcommand};
+use clap::{
+    Parser, Subcommand,
+    error::{ContextKind, ContextValue},
+};
 
 /// External authorization for Envoy in front of Atlassian Data Center.
 #[derive(Debug, Parser)]
@@ -20,6 +28,8 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Run the service until SIGTERM
+    ///
+    /// Exit code 0: stopped in good order, 1: the configuration is not valid, 2: anything else.
     Serve {
         /// The configuration file
         #[arg(long, value_name = "FILE")]
@@ -30,12 +40,15 @@ enum Command {
         #[command(subcommand)]
         command: ConfigCommand,
     },
-    /// Decide about one request as the service would, and explain every step.
-    /// Exit code 0: allowed, 1: denied, 2: could not be decided
+    /// Decide about one request as the service would, and explain every step
+    ///
+    /// Exit code 0: allowed, 1: denied, 2: could not be decided.
     Check(check::Arguments),
-    /// Ask a running service whether it serves. Exit code 0: it does, 1: it does not
+    /// Ask a running service whether it serves
+    ///
+    /// Exit code 0: it does, 1: it does not.
     Health {
-        /// ADDRESS:PORT or unix:/path
+        /// IP:PORT or `unix:/path`
         address: String,
         /// The gRPC health service to ask for: empty, `liveness`, `readiness`, ...
         #[arg(long, default_value = "")]
@@ -46,6 +59,8 @@ enum Command {
 #[derive(Debug, Subcommand)]
 enum ConfigCommand {
     /// Validate a file and print every problem in it with its line and column
+    ///
+    /// Exit code 0: valid, 1: not valid.
     Check {
         /// The configuration file
         file: PathBuf,
@@ -66,27 +81,64 @@ const NO: u8 = 1;
 /// The question could not be asked or answered.
 const ERROR: u8 = 2;
 
-/// Runs a command.
-pub fn run(cli: Cli) -> ExitCode {
-    let code = match cli.command {
+/// Reads the command line and runs the command that it names.
+pub fn run() -> ExitCode {
+    match Cli::try_parse() {
+        Ok(cli) => ExitCode::from(run_command(cli.command)),
+        Err(error) if repeats_a_value(&error) => {
+            complain(NOT_REPEATED);
+            ExitCode::from(ERROR)
+        }
+        Err(error) => {
+            drop(error.print());
+            ExitCode::from(if error.use_stderr() { ERROR } else { YES })
+        }
+    }
+}
+
+const NOT_REPEATED: &str = "error: there is an argument that does not belong here (not shown: it may \
+    be a secret)\n\nA token is never taken from the command line: write it to a file and use \
+    --bearer-file FILE, or - for standard input.\n\nFor more information, try '--help'.";
+
+/// Whether the message would repeat a long word that is no option: someone may have put a token
+/// there, and standard error ends up in the logs of a CI job.
+fn repeats_a_value(error: &clap::Error) -> bool {
+    let is_long = |word: &str| word.len() > 16 && !word.starts_with("--");
+    [
+        ContextKind::InvalidArg,
+        ContextKind::InvalidSubcommand,
+        ContextKind::InvalidValue,
+    ]
+    .into_iter()
+    .filter_map(|kind| error.get(kind))
+    .any(|value| matches!(value, ContextValue::String(word) if is_long(word)))
+}
+
+fn run_command(command: Command) -> u8 {
+    match command {
         Command::Serve { config } => serve::run(&config),
-        Command::Config { command: ConfigCommand::Check { file } } => config::check(&file),
-        Command::Config { command: ConfigCommand::Show { file } } => config::show(&file),
-        Command::Config { command: ConfigCommand::Schema } => config::schema(),
+        Command::Config {
+            command: ConfigCommand::Check { file },
+        } => config::check(&file),
+        Command::Config {
+            command: ConfigCommand::Show { file },
+        } => config::show(&file),
+        Command::Config {
+            command: ConfigCommand::Schema,
+        } => config::schema(),
         Command::Check(arguments) => check::run(&arguments),
         Command::Health { address, service } => health::run(&address, service),
-    };
-    ExitCode::from(code)
+    }
 }
 
 /// For what a script reads.
-#[expect(clippy::print_stdout, reason = "a command's answer goes to standard output")]
-fn say(text: impl std::fmt::Display) {
-    println!("{text}");
+///
+/// Whoever reads may have enough (`| head`): that is no reason to panic, as `println!` would.
+fn say(text: impl Display) {
+    drop(writeln!(io::stdout(), "{text}"));
 }
 
 /// For what a person reads when something is wrong.
-#[expect(clippy::print_stderr, reason = "a command's complaint goes to standard error")]
-fn complain(text: impl std::fmt::Display) {
-    eprintln!("{text}");
+fn complain(text: impl Display) {
+    drop(writeln!(io::stderr(), "{text}"));
 }

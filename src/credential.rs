@@ -1,4 +1,4 @@
-//! Step 3: headers → the one credential of the request.
+//! Step 4: headers → the one credential of the request.
 //!
 //! "None sent", "sent and readable", "sent but unusable" are three answers. A request with two
 //! credentials is never answered by choosing one (RFC 9110 §5.3, RFC 6750 §2, CVE-2021-32777,

@@ -1,4 +1,4 @@
-//! The edge: Envoy's call comes in, an answer goes out, whatever happens in between.
+//! Step 1, the edge: Envoy's call comes in, an answer goes out, whatever happens in between.
 
 mod fail_closed;
 pub mod listener;
@@ -9,6 +9,7 @@ use std::{sync::Arc, time::Duration};
 use tokio::time::Instant;
 use tonic::{Response, Status, metadata::MetadataMap};
 
+use fail_closed::Arrived;
 pub use fail_closed::FailClosedLayer;
 
 use crate::{
@@ -81,7 +82,7 @@ impl AuthorizationService {
         }
     }
 
-    fn deadline(&self, metadata: &MetadataMap, now: Now) -> Instant {
+    fn deadline(&self, metadata: &MetadataMap, arrived: Instant) -> Instant {
         let asked = metadata
             .get("grpc-timeout")
             .and_then(|value| value.to_str().ok())
@@ -91,7 +92,7 @@ impl AuthorizationService {
                     .checked_sub(ANSWER_BEFORE_TIMEOUT)
                     .unwrap_or(timeout / 2)
             });
-        now.instant + asked.map_or(self.check_timeout, |asked| asked.min(self.check_timeout))
+        arrived + asked.map_or(self.check_timeout, |asked| asked.min(self.check_timeout))
     }
 }
 
@@ -102,7 +103,9 @@ impl Authorization for AuthorizationService {
         call: tonic::Request<CheckRequest>,
     ) -> Result<Response<CheckResponse>, Status> {
         let now = self.clock.now();
-        let deadline = self.deadline(call.metadata(), now);
+        let arrived = call.extensions().get::<Arrived>();
+        let arrived = arrived.map_or(now.instant, |Arrived(instant)| *instant);
+        let deadline = self.deadline(call.metadata(), arrived);
         let answer = self.answer(call.into_inner(), now, deadline).await;
         let took = self
             .clock
@@ -136,6 +139,46 @@ fn parse_grpc_timeout(text: &str) -> Option<Duration> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{
+        clock::SystemClock,
+        pb::envoy::service::auth::v3::check_response::HttpResponse,
+        pipeline::{CacheLimits, TokenCache},
+        route::Routes,
+    };
+
+    #[tokio::test(start_paused = true)]
+    async fn the_deadline_counts_from_the_headers_of_the_call() {
+        let limits = CacheLimits {
+            ttl: Duration::ZERO,
+            entries: 1,
+            bytes: 1,
+        };
+        let cache = TokenCache::new(&[0; 32], limits);
+        let service = AuthorizationService {
+            pipeline: Arc::new(Pipeline::new(Routes::default(), cache)),
+            identity_header: Arc::new(IdentityHeader::new("x-remote-user", &[]).expect("a name")),
+            check_timeout: Duration::from_secs(1),
+            clock: Arc::new(SystemClock),
+            metrics: Metrics::new(),
+        };
+        let arrived = SystemClock.now().instant;
+        let after = async |late: Duration| {
+            let mut call = tonic::Request::new(CheckRequest::default());
+            call.metadata_mut()
+                .insert("grpc-timeout", "200m".parse().expect("a value"));
+            call.extensions_mut().insert(Arrived(arrived));
+            tokio::time::sleep_until(arrived + late).await;
+            let answer = service.check(call).await.expect("an answer");
+            let denied = match answer.into_inner().http_response {
+                Some(HttpResponse::DeniedResponse(denied)) => denied,
+                other => panic!("{other:?}"),
+            };
+            denied.status.expect("a status").code
+        };
+
+        assert_eq!(after(Duration::from_millis(190)).await, 400);
+        assert_eq!(after(Duration::from_millis(191)).await, 503);
+    }
 
     #[test]
     fn grpc_timeouts_are_read_as_the_protocol_writes_them() {

@@ -1,4 +1,4 @@
-//! Step 6: claims → who the product shall believe it is.
+//! Step 7: claims → who the product shall believe it is.
 
 mod mapping;
 mod username;

@@ -2,8 +2,6 @@
 
 use std::process::ExitCode;
 
-use clap::Parser;
-
 fn main() -> ExitCode {
-    atlassian_authz::cli::run(atlassian_authz::cli::Cli::parse())
+    atlassian_authz::cli::run()
 }

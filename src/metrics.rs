@@ -1,9 +1,13 @@
 //! What is counted. Labels come from closed sets or from the configuration, never from a request.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    fmt::{self, Write},
+    sync::Arc,
+    time::Duration,
+};
 
 use prometheus_client::{
-    encoding::{EncodeLabelSet, text},
+    encoding::{EncodeLabelSet, EncodeLabelValue, LabelValueEncoder, text},
     metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram, info::Info},
     registry::Registry,
 };
@@ -37,8 +41,8 @@ pub struct Metrics {
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct DecisionLabels {
-    application: String,
-    provider: String,
+    application: Name,
+    provider: Name,
     status: u16,
     reason: &'static str,
 }
@@ -55,19 +59,35 @@ struct CacheLabels {
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct FetchLabels {
-    provider: String,
+    provider: Name,
     outcome: &'static str,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct KeyLabels {
-    provider: String,
-    issuer: String,
+    provider: Name,
+    issuer: Name,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct ProviderLabels {
-    provider: String,
+    provider: Name,
+}
+
+/// A name of the configuration, shared instead of copied.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+struct Name(Option<Arc<str>>);
+
+impl Name {
+    fn new(name: &str) -> Self {
+        Self(Some(name.into()))
+    }
+}
+
+impl EncodeLabelValue for Name {
+    fn encode(&self, encoder: &mut LabelValueEncoder<'_>) -> fmt::Result {
+        encoder.write_str(self.0.as_deref().unwrap_or_default())
+    }
 }
 
 /// How one fetch of keys ended.
@@ -101,35 +121,77 @@ impl Metrics {
             replaced: Counter::default(),
         };
         metrics.register(&mut registry);
-        Self { registry: Arc::new(registry), ..metrics }
+        Self {
+            registry: Arc::new(registry),
+            ..metrics
+        }
     }
 
     /// Names and explains every metric; the registry holds clones.
     fn register(&self, to: &mut Registry) {
-        to.register("decisions", "Checks answered, by outcome", self.decisions.clone());
-        to.register("check_duration_seconds", "Time from check to answer", self.duration.clone());
-        to.register("cache_requests", "Tokens looked up in the identity cache", self.cache.clone());
-        to.register("cache_identities", "Identities remembered", self.cache_identities.clone());
-        to.register("cache_bytes", "Bytes of identities remembered", self.cache_bytes.clone());
-        to.register("provider_fetches", "Fetches of provider keys", self.fetches.clone());
-        to.register("provider_keys", "Usable keys of an issuer", self.keys.clone());
-        to.register("provider_unbound", "1: takes tokens for any application", self.unbound.clone());
-        to.register("panics", "Checks that panicked and were answered 503", self.panics.clone());
-        to.register("replaced_errors", "gRPC errors answered 503 instead", self.replaced.clone());
+        to.register(
+            "decisions",
+            "Checks answered, by outcome",
+            self.decisions.clone(),
+        );
+        to.register(
+            "check_duration_seconds",
+            "Time from check to answer",
+            self.duration.clone(),
+        );
+        to.register(
+            "cache_requests",
+            "Tokens looked up in the identity cache",
+            self.cache.clone(),
+        );
+        to.register(
+            "cache_identities",
+            "Identities remembered",
+            self.cache_identities.clone(),
+        );
+        to.register(
+            "cache_bytes",
+            "Bytes of identities remembered",
+            self.cache_bytes.clone(),
+        );
+        to.register(
+            "provider_fetches",
+            "Fetches of provider keys",
+            self.fetches.clone(),
+        );
+        to.register(
+            "provider_keys",
+            "Usable keys of an issuer",
+            self.keys.clone(),
+        );
+        to.register(
+            "provider_unbound",
+            "1: takes tokens for any application",
+            self.unbound.clone(),
+        );
+        to.register(
+            "panics",
+            "Checks that panicked and were answered 503",
+            self.panics.clone(),
+        );
+        to.register(
+            "replaced_errors",
+            "gRPC errors answered 503 instead",
+            self.replaced.clone(),
+        );
     }
 
     /// Counts one answered check.
     pub fn count_decision(&self, decision: &Decision, took: Duration) {
         let trail = &decision.trail;
-        let name = |name: &Option<Arc<str>>| name.as_deref().unwrap_or_default().to_owned();
         let status = decision
             .verdict
             .as_ref()
             .map_or_else(|denial| denial.status().code(), |_| 200);
         self.decisions
             .get_or_create(&DecisionLabels {
-                application: name(&trail.application),
-                provider: name(&trail.provider),
+                application: Name(trail.application.clone()),
+                provider: Name(trail.provider.clone()),
                 status,
                 reason: response::reason(&decision.verdict),
             })
@@ -157,7 +219,7 @@ impl Metrics {
         };
         self.fetches
             .get_or_create(&FetchLabels {
-                provider: provider.to_owned(),
+                provider: Name::new(provider),
                 outcome,
             })
             .inc();
@@ -166,8 +228,8 @@ impl Metrics {
     /// Sets the number of usable keys of an issuer.
     pub fn set_keys(&self, provider: &str, issuer: &str, keys: usize) {
         let labels = KeyLabels {
-            provider: provider.to_owned(),
-            issuer: issuer.to_owned(),
+            provider: Name::new(provider),
+            issuer: Name::new(issuer),
         };
         self.keys
             .get_or_create(&labels)
@@ -177,7 +239,7 @@ impl Metrics {
     /// Makes a provider that accepts anybody's tokens visible.
     pub fn set_unbound(&self, provider: &str, unbound: bool) {
         let labels = ProviderLabels {
-            provider: provider.to_owned(),
+            provider: Name::new(provider),
         };
         self.unbound.get_or_create(&labels).set(unbound.into());
     }

@@ -108,7 +108,7 @@ impl OutboundError {
 
 /// The client cannot be built from these certificates.
 #[derive(Debug, thiserror::Error)]
-#[error("the certificate authorities cannot be used")]
+#[error("what is in it cannot be used as a certificate authority")]
 pub struct UnusableCertificates(#[source] reqwest::Error);
 
 /// Certificate authorities in PEM form, besides those of the system.
@@ -190,6 +190,8 @@ impl Outbound {
                 })
             }
             StatusCode::NOT_MODIFIED if get.etag.is_some() => Ok(Fetched::NotModified { max_age }),
+            // Nothing that we asked for: we have no document that could be current.
+            StatusCode::NOT_MODIFIED => Err(OutboundError::Broken),
             status if status.is_redirection() => Err(OutboundError::Redirect(status.as_u16())),
             status => Err(OutboundError::Status {
                 status: status.as_u16(),
@@ -236,3 +238,6 @@ fn max_age(response: &Response) -> Option<Duration> {
 fn text_header<'a>(response: &'a Response, name: &header::HeaderName) -> Option<&'a str> {
     response.headers().get(name)?.to_str().ok()
 }
+
+#[cfg(test)]
+mod tests;

@@ -8,6 +8,7 @@ use std::{fmt, sync::Arc};
 
 use tokio::time::{Instant, timeout_at};
 
+use cache::Known;
 pub use cache::{CacheLimits, CacheSizes, TokenCache, TokenId};
 
 use crate::{
@@ -15,7 +16,7 @@ use crate::{
     credential::BearerToken,
     identity::Identity,
     policy,
-    provider::{NotSelected, Provider, Selector},
+    provider::{NotSelected, Selector},
     request::Request,
     route::{Access, Routes},
     verdict::{Denial, Grant, Verdict},
@@ -127,52 +128,60 @@ impl Pipeline {
         };
         let token = BearerToken::extract(request)?.ok_or(Denial::NoCredential)?;
         trail.credential = CredentialKind::Bearer;
-        let (identity, provider) = self
-            .identify(token, selector, (now, deadline), trail)
-            .await?;
+        let question = Question {
+            token,
+            selector,
+            now,
+            deadline,
+        };
+        let (identity, provider) = self.identify(question, trail).await?;
         policy::decide(&identity, &provider)?;
         Ok(Grant::As(identity))
     }
 
-    /// Steps 4 to 6, or the memory of them.
-    async fn identify(
-        &self,
-        token: BearerToken<'_>,
-        selector: &Selector,
-        (now, deadline): (Now, Instant),
-        trail: &mut Trail,
-    ) -> Result<(Arc<Identity>, Arc<Provider>), Denial> {
-        let key = self.cache.key(token, selector);
+    /// Steps 5 to 7, or the memory of them.
+    async fn identify(&self, question: Question<'_>, trail: &mut Trail) -> Result<Known, Denial> {
+        let key = self.cache.key(question.token, question.selector);
         trail.token_id = Some(key.id());
-        if let Some(remembered) = self.cache.get(key, now) {
+        if let Some(remembered) = self.cache.get(key, question.now) {
             trail.cached = true;
             let known = remembered?;
             trail.credential = CredentialKind::Jwt;
             trail.provider = Some(Arc::clone(&known.1.name));
             return Ok(known);
         }
-        let verified = self.verify(token, selector, (now, deadline), trail).await;
-        self.cache.remember(key, &verified, now);
+        let verified = question.verify(trail).await;
+        self.cache.remember(key, &verified, question.now);
         verified
     }
+}
 
-    async fn verify(
-        &self,
-        token: BearerToken<'_>,
-        selector: &Selector,
-        (now, deadline): (Now, Instant),
-        trail: &mut Trail,
-    ) -> Result<(Arc<Identity>, Arc<Provider>), Denial> {
-        let selected = selector.select(token)?;
+/// Whose token is this?
+#[derive(Clone, Copy)]
+struct Question<'a> {
+    token: BearerToken<'a>,
+    selector: &'a Selector,
+    now: Now,
+    deadline: Instant,
+}
+
+impl Question<'_> {
+    async fn verify(self, trail: &mut Trail) -> Result<Known, Denial> {
+        let selected = self.selector.select(self.token)?;
         let provider = &selected.issuer.provider;
         trail.credential = CredentialKind::Jwt;
         trail.provider = Some(Arc::clone(&provider.name));
         let verified = provider
             .verifier
-            .verify(selected.jws, &selected.issuer.keyring, now, deadline)
+            .verify(
+                selected.jws,
+                &selected.issuer.keyring,
+                self.now,
+                self.deadline,
+            )
             .await?;
-        let identity =
-            Identity::establish(verified, Arc::clone(&provider.name), &provider.mapping)?;
+        let name = Arc::clone(&provider.name);
+        let identity = Identity::establish(verified, name, &provider.mapping)?;
         Ok((Arc::new(identity), Arc::clone(provider)))
     }
 }

@@ -1,4 +1,4 @@
-//! Step 7: may this identity do this? Pure: no network, no clock but the request's.
+//! Step 8: may this identity do this? Pure: no network, no clock but the request's.
 //!
 //! Runs on every request, cached identity or not, so that nothing that was allowed once stays
 //! allowed (CVE-2021-32701).

@@ -1,4 +1,4 @@
-//! Step 4: credential → the one provider that may judge it, chosen without any network.
+//! Step 5: credential → the one provider that may judge it, chosen without any network.
 //!
 //! A token is never shown to a provider that did not issue it: asking around would hand one
 //! provider's tokens to all the others (RFC 9700 §4.9.1).

@@ -1,4 +1,4 @@
-//! Step 1: `CheckRequest` → [`Request`]. Protobuf ends here.
+//! Step 2: `CheckRequest` → [`Request`]. Protobuf ends here.
 //!
 //! Everything in a check except `context_extensions` is written by the client, who may be an
 //! attacker. What cannot be read in exactly one way is refused.

@@ -1,4 +1,4 @@
-//! Step 8: verdict → `CheckResponse`. Protobuf begins again here.
+//! Step 9: verdict → `CheckResponse`. Protobuf begins again here.
 //!
 //! What Envoy 1.40 does with an answer decides the form of every answer: an empty response allows;
 //! an allow that does not mention the identity header lets the client's own through; a header that

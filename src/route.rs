@@ -1,4 +1,4 @@
-//! Step 2: the request → the application it is for, and whether it needs a credential.
+//! Step 3: the request → the application it is for, and whether it needs a credential.
 
 use std::{collections::HashMap, sync::Arc};
 

@@ -24,6 +24,8 @@ use crate::{
 /// Lines that wait for the writer. When it is stuck, further ones are dropped: no check waits for
 /// a log.
 const BUFFERED_LINES: usize = 16 * 1024;
+/// Bytes written at once.
+const WRITE_BYTES: usize = 64 * 1024;
 /// Longest piece of a request in a log line, in characters.
 const LONGEST_VALUE: usize = 256;
 
@@ -38,7 +40,8 @@ pub fn init(log: Log) -> Result<WorkerGuard, TelemetryError> {
         .buffered_lines_limit(BUFFERED_LINES)
         .lossy(true)
         .thread_name("log")
-        .finish(io::stderr());
+        // The writer flushes when its queue is empty: under load many lines are one system call.
+        .finish(io::BufWriter::with_capacity(WRITE_BYTES, io::stderr()));
     let terminal = io::stderr().is_terminal();
     let json = match log.format {
         LogFormat::Auto => !terminal,
@@ -120,11 +123,38 @@ pub fn log_decision(decision: &Decision, request: Option<&Request>, took: Durati
         cached = trail.cached,
         method = request.map(|request| tracing::field::display(Harmless(&request.method))),
         host = request.map(|request| tracing::field::display(Harmless(request.host.as_str()))),
-        path = request.map(|request| tracing::field::display(Harmless(request.path.path()))),
+        path = request.map(|request| tracing::field::display(Path(request.path.path()))),
         request_id = request.and_then(|request| request.id.as_deref()),
         took_us = u64::try_from(took.as_micros()).unwrap_or(u64::MAX),
         "check"
     );
+}
+
+/// A path without what may be a credential in it: the values of `;parameters` (`;jsessionid=…`), and
+/// a fragment.
+struct Path<'a>(&'a str);
+
+impl fmt::Display for Path<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if !self.0.contains([';', '#']) {
+            return Harmless(self.0).fmt(f);
+        }
+        let path = self.0.split('#').next().unwrap_or(self.0);
+        let mut shown = String::with_capacity(path.len());
+        for (index, segment) in path.split('/').enumerate() {
+            if index > 0 {
+                shown.push('/');
+            }
+            match segment.split_once(';') {
+                Some((name, parameters)) => {
+                    shown.push_str(name);
+                    shown.push_str(if parameters.is_empty() { ";" } else { ";..." });
+                }
+                None => shown.push_str(segment),
+            }
+        }
+        Harmless(&shown).fmt(f)
+    }
 }
 
 /// Text of a client, fit for a log: escaped, cut, on one line.
@@ -163,6 +193,21 @@ mod tests {
             Harmless(&"a".repeat(300)).to_string(),
             format!("{}...", "a".repeat(256))
         );
+    }
+
+    #[test]
+    fn a_session_in_the_path_is_not_shown() {
+        for (path, shown) in [
+            ("/browse;jsessionid=1A2B/x", "/browse;.../x"),
+            ("/a;b;jsessionid=1", "/a;..."),
+            ("/public/..;/admin", "/public/..;/admin"),
+            ("/x#access_token=1", "/x"),
+            ("/rest/api/2/myself", "/rest/api/2/myself"),
+            ("/", "/"),
+            ("", ""),
+        ] {
+            assert_eq!(Path(path).to_string(), shown, "{path}");
+        }
     }
 
     #[test]

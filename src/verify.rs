@@ -1,4 +1,4 @@
-//! Step 5: token → the claims its provider vouches for. The only step that may wait.
+//! Step 6: token → the claims its provider vouches for. The only step that may wait.
 //!
 //! A verifier has three answers: verified, [`Rejection`], and [`Unavailable`] — the last is never
 //! turned into one of the others.

@@ -32,6 +32,9 @@ use crate::{
     verdict::{DenialStatus, Grant},
 };
 
+/// Headers that hold nothing but a secret.
+const CREDENTIALS: [&str; 2] = ["authorization", "proxy-authorization"];
+
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
     /// The configuration file
@@ -49,11 +52,12 @@ pub(super) struct Arguments {
     /// A further request header
     #[arg(long = "header", value_name = "NAME: VALUE")]
     headers: Vec<String>,
-    /// The application, as Envoy's context_extensions would name it
+    /// The application, as Envoy's `context_extensions` would name it
     #[arg(long)]
     application: Option<String>,
-    /// A file that holds the bearer token; `-` reads standard input. A token is never taken from the
-    /// command line, where every user of the machine could see it
+    /// A file that holds the bearer token; `-` reads standard input
+    ///
+    /// A token is never taken from the command line, where every user of the machine could see it.
     #[arg(long, value_name = "FILE")]
     bearer_file: Option<PathBuf>,
     /// Print JSON
@@ -71,7 +75,11 @@ pub(super) fn run(arguments: &Arguments) -> u8 {
     };
     match decide(arguments, config) {
         Ok(answer) => {
-            say(if arguments.json { as_json(&answer) } else { as_text(arguments, &answer) });
+            say(if arguments.json {
+                as_json(&answer)
+            } else {
+                as_text(arguments, &answer)
+            });
             match &answer.decision.verdict {
                 Ok(_) => YES,
                 Err(denial) if denial.status() == DenialStatus::ServiceUnavailable => ERROR,
@@ -87,10 +95,12 @@ pub(super) fn run(arguments: &Arguments) -> u8 {
 
 fn decide(arguments: &Arguments, config: Config) -> anyhow::Result<Answer> {
     let check = check_request(arguments)?;
-    let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
+    let runtime = runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
     runtime.block_on(async {
-        let clock = Arc::new(SystemClock);
-        let mut app = App::build(config, Arc::clone(&clock) as Arc<dyn Clock>)?;
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let mut app = App::build(config, Arc::clone(&clock))?;
         app.keep_keys_fresh(&TaskTracker::new());
         app.providers_tried().await;
         let now = clock.now();
@@ -104,15 +114,19 @@ fn check_request(arguments: &Arguments) -> anyhow::Result<CheckRequest> {
     let mut headers = vec![header(":method", &arguments.method)];
     for line in &arguments.headers {
         let Some((name, value)) = line.split_once(':') else {
-            bail!("--header '{line}' is not NAME: VALUE");
+            bail!("--header must be 'NAME: VALUE'");
         };
-        if name.eq_ignore_ascii_case("authorization") {
-            bail!("--header Authorization: put the token in a file and use --bearer-file");
+        let name = name.trim();
+        if CREDENTIALS.iter().any(|one| name.eq_ignore_ascii_case(one)) {
+            bail!("--header {name}: put the token into a file and use --bearer-file");
         }
-        headers.push(header(name.trim(), value.trim()));
+        headers.push(header(name, value.trim()));
     }
     if let Some(file) = &arguments.bearer_file {
-        headers.push(header("authorization", &format!("Bearer {}", secret(file)?)));
+        headers.push(header(
+            "authorization",
+            &format!("Bearer {}", secret(file)?),
+        ));
     }
     let http = HttpRequest {
         method: arguments.method.clone(),
@@ -122,8 +136,10 @@ fn check_request(arguments: &Arguments) -> anyhow::Result<CheckRequest> {
         ..HttpRequest::default()
     };
     let application = arguments.application.clone();
-    let context_extensions: HashMap<String, String> =
-        application.map(|name| ("application".to_owned(), name)).into_iter().collect();
+    let context_extensions: HashMap<String, String> = application
+        .map(|name| ("application".to_owned(), name))
+        .into_iter()
+        .collect();
     Ok(CheckRequest {
         attributes: Some(AttributeContext {
             request: Some(Request { http: Some(http) }),
@@ -133,7 +149,11 @@ fn check_request(arguments: &Arguments) -> anyhow::Result<CheckRequest> {
 }
 
 fn header(key: &str, value: &str) -> HeaderValue {
-    HeaderValue { key: key.to_ascii_lowercase(), value: value.to_owned(), ..HeaderValue::default() }
+    HeaderValue {
+        key: key.to_ascii_lowercase(),
+        value: value.to_owned(),
+        ..HeaderValue::default()
+    }
 }
 
 /// Reads a token and drops the line end that editors and `echo` add.
@@ -144,17 +164,27 @@ fn secret(file: &Path) -> anyhow::Result<String> {
     } else {
         fs::read_to_string(file)
     };
-    let text = text.with_context(|| format!("cannot read {}", file.display()))?;
+    // The name is not repeated: it may be the token itself, put in the wrong place.
+    let text = text.context("cannot read what --bearer-file names")?;
     Ok(text.trim_end_matches(['\r', '\n']).to_owned())
 }
 
 fn as_text(arguments: &Arguments, answer: &Answer) -> String {
     let trail = &answer.decision.trail;
     let mut lines = vec![
-        ("request", format!("{} {}{}", arguments.method, arguments.host, arguments.path)),
-        ("application", trail.application.as_deref().unwrap_or("-").to_owned()),
+        (
+            "request",
+            format!("{} {}{}", arguments.method, arguments.host, arguments.path),
+        ),
+        (
+            "application",
+            trail.application.as_deref().unwrap_or("-").to_owned(),
+        ),
         ("credential", trail.credential.to_string()),
-        ("provider", trail.provider.as_deref().unwrap_or("-").to_owned()),
+        (
+            "provider",
+            trail.provider.as_deref().unwrap_or("-").to_owned(),
+        ),
     ];
     match &answer.decision.verdict {
         Ok(Grant::As(identity)) => {
@@ -174,7 +204,10 @@ fn as_text(arguments: &Arguments, answer: &Answer) -> String {
     for name in removed_headers(answer) {
         lines.push(("removes", name));
     }
-    let lines: Vec<String> = lines.iter().map(|(name, value)| format!("{name:<12} {value}")).collect();
+    let lines: Vec<String> = lines
+        .iter()
+        .map(|(name, value)| format!("{name:<12} {value}"))
+        .collect();
     lines.join("\n")
 }
 

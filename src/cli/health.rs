@@ -32,7 +32,9 @@ pub(super) fn run(address: &str, service: String) -> u8 {
 }
 
 fn ask(address: &str, service: String) -> anyhow::Result<ServingStatus> {
-    let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
+    let runtime = runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
     runtime.block_on(async {
         let asked = async {
             let mut client = HealthClient::new(connect(address).await?);
@@ -40,7 +42,9 @@ fn ask(address: &str, service: String) -> anyhow::Result<ServingStatus> {
             let answer = answer.map_err(|status| anyhow::anyhow!("{}", status.code()))?;
             anyhow::Ok(answer.into_inner().status())
         };
-        timeout(PATIENCE, asked).await.context("no answer within 2 seconds")?
+        timeout(PATIENCE, asked)
+            .await
+            .context("no answer within 2 seconds")?
     })
 }
 
@@ -56,5 +60,8 @@ async fn connect(address: &str) -> anyhow::Result<Channel> {
     });
     // The address is never used: the connector knows the path.
     let endpoint = Endpoint::from_static("http://localhost");
-    endpoint.connect_with_connector(connector).await.context("cannot connect")
+    endpoint
+        .connect_with_connector(connector)
+        .await
+        .context("cannot connect")
 }

@@ -1,8 +1,9 @@
 //! The YAML text as a tree in which every value knows its line and column.
 
+pub(super) mod words;
+
 use std::{collections::HashMap, fmt};
 
-use jsonschema::error::ValidationErrorKind;
 use serde::{
     Deserialize,
     de::{Deserializer, MapAccess, SeqAccess, Visitor},
@@ -30,14 +31,23 @@ impl Document {
         let options = serde_saphyr::options! { strict_booleans: true, with_snippet: false };
         let root: Spanned<Node> =
             serde_saphyr::from_str_with_options(text, options).map_err(|error| {
-                let place = error.location().map(|location| (location.line(), location.column()));
-                let message = without_location(&error.to_string());
-                Problems(vec![Problem { file: file.to_owned(), place, message }])
+                let place = error
+                    .location()
+                    .map(|location| (location.line(), location.column()));
+                Problems(vec![Problem {
+                    file: file.to_owned(),
+                    place,
+                    message: words::not_yaml(&error),
+                }])
             })?;
         let mut places = HashMap::new();
         let value = root.value.into_value("", &mut places);
         places.entry(String::new()).or_insert((1, 1));
-        Ok(Self { file: file.to_owned(), value, places })
+        Ok(Self {
+            file: file.to_owned(),
+            value,
+            places,
+        })
     }
 
     /// Holds the tree against the schema, reporting everything that does not fit.
@@ -47,10 +57,7 @@ impl Document {
             .map_err(|error| self.only("", format!("internal error in the schema: {error}")))?;
         let problems: Vec<Problem> = validator
             .iter_errors(&self.value)
-            .flat_map(|error| {
-                let at = error.instance_path().as_str().to_owned();
-                describe(&at, error.kind(), &error.to_string())
-            })
+            .flat_map(|error| words::violation(&schema, &error))
             .map(|(pointer, message)| self.problem(&pointer, message))
             .collect();
         if !problems.is_empty() {
@@ -70,7 +77,36 @@ impl Document {
                 (None, None) => break None,
             }
         };
-        Problem { file: self.file.clone(), place, message }
+        Problem {
+            file: self.file.clone(),
+            place,
+            message,
+        }
+    }
+
+    /// The tree as pairs of text, value → user name.
+    pub(super) fn pairs(&self) -> Result<Vec<(&str, &str)>, Problems> {
+        let Some(members) = self.value.as_object() else {
+            return Err(self.only("", "must be a map of pairs, value: user".to_owned()));
+        };
+        let mut pairs = Vec::new();
+        let mut problems = Vec::new();
+        for (name, value) in members {
+            if let Value::String(text) = value {
+                pairs.push((name.as_str(), text.as_str()));
+            } else {
+                let why = "the user must be text: put it into quotes";
+                problems.push(self.problem(&child("", name), why.to_owned()));
+            }
+        }
+        if members.is_empty() {
+            return Err(self.only("", "holds no pairs: every user would be refused".to_owned()));
+        }
+        if problems.is_empty() {
+            Ok(pairs)
+        } else {
+            Err(Problems::sorted(problems))
+        }
     }
 
     fn only(&self, pointer: &str, message: String) -> Problems {
@@ -102,8 +138,7 @@ impl Node {
             Self::Map(members) => {
                 let mut object = Map::new();
                 for (name, member) in members {
-                    let token = name.value.replace('~', "~0").replace('/', "~1");
-                    let pointer = format!("{pointer}/{token}");
+                    let pointer = child(pointer, &name.value);
                     places.insert(pointer.clone(), place(&name.referenced));
                     object.insert(name.value, member.value.into_value(&pointer, places));
                 }
@@ -111,6 +146,12 @@ impl Node {
             }
         }
     }
+}
+
+/// The JSON pointer (RFC 6901) of a member of what `pointer` names.
+pub(in crate::config) fn child(pointer: &str, name: &str) -> String {
+    let token = name.replace('~', "~0").replace('/', "~1");
+    format!("{pointer}/{token}")
 }
 
 fn place(location: &Location) -> (u64, u64) {
@@ -149,7 +190,10 @@ impl<'de> Visitor<'de> for NodeVisitor {
     }
 
     fn visit_f64<E>(self, value: f64) -> Result<Node, E> {
-        Ok(Node::Scalar(value.into()))
+        // `1e3` is a whole number in the schema's eyes; then let it be one in serde's too.
+        let whole = (value.fract() == 0.0).then(|| format!("{value:.0}").parse::<i64>().ok());
+        let number = whole.flatten().map(Value::from);
+        Ok(Node::Scalar(number.unwrap_or_else(|| value.into())))
     }
 
     fn visit_str<E>(self, value: &str) -> Result<Node, E> {
@@ -170,57 +214,5 @@ impl<'de> Visitor<'de> for NodeVisitor {
             members.push(member);
         }
         Ok(Node::Map(members))
-    }
-}
-
-/// A schema violation in the operator's words: where, and what to do.
-fn describe(at: &str, kind: &ValidationErrorKind, fallback: &str) -> Vec<(String, String)> {
-    let name = at.rsplit('/').next().filter(|name| !name.is_empty()).unwrap_or("the file");
-    #[expect(clippy::wildcard_enum_match_arm, reason = "the library's own words serve for the rest")]
-    match kind {
-        ValidationErrorKind::AdditionalProperties { unexpected } => unexpected
-            .iter()
-            .map(|key| {
-                let token = key.replace('~', "~0").replace('/', "~1");
-                (format!("{at}/{token}"), format!("unknown key '{key}'"))
-            })
-            .collect(),
-        ValidationErrorKind::Required { property } => {
-            let missing = property.as_str().unwrap_or_default();
-            vec![(at.to_owned(), format!("'{missing}' is missing"))]
-        }
-        ValidationErrorKind::Type { kind } => {
-            vec![(at.to_owned(), format!("'{name}' must be {}", type_name(kind)))]
-        }
-        ValidationErrorKind::Enum { options } => {
-            vec![(at.to_owned(), format!("'{name}' must be one of {options}"))]
-        }
-        _ => vec![(at.to_owned(), format!("'{name}': {fallback}"))],
-    }
-}
-
-fn type_name(kind: &jsonschema::error::TypeKind) -> String {
-    let words = format!("{kind:?}").to_ascii_lowercase();
-    let known = [
-        ("object", "a map"),
-        ("array", "a list"),
-        ("string", "text"),
-        ("boolean", "true or false"),
-        ("integer", "a whole number"),
-        ("number", "a number"),
-    ];
-    known
-        .iter()
-        .find(|(word, _)| words.contains(word))
-        .map_or(words.clone(), |(_, plain)| (*plain).to_owned())
-}
-
-/// The parser writes `error: line 2 column 1: …`; the place is printed by us.
-fn without_location(message: &str) -> String {
-    let first = message.lines().next().unwrap_or_default();
-    let first = first.strip_prefix("error: ").unwrap_or(first);
-    match first.split_once(": ") {
-        Some((place, rest)) if place.starts_with("line ") => rest.to_owned(),
-        Some(_) | None => first.to_owned(),
     }
 }

@@ -20,7 +20,11 @@ pub struct Problems(pub Vec<Problem>);
 impl Problems {
     pub(super) fn unreadable(file: &str, error: &io::Error) -> Self {
         let message = format!("cannot be read: {error}");
-        Self(vec![Problem { file: file.to_owned(), place: None, message }])
+        Self(vec![Problem {
+            file: file.to_owned(),
+            place: None,
+            message,
+        }])
     }
 
     pub(super) fn sorted(mut problems: Vec<Problem>) -> Self {
@@ -32,7 +36,11 @@ impl Problems {
 
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { file, place, message } = self;
+        let Self {
+            file,
+            place,
+            message,
+        } = self;
         match place {
             Some((line, column)) => write!(f, "{file}:{line}:{column}: {message}"),
             None => write!(f, "{file}: {message}"),

@@ -5,6 +5,7 @@ mod provider;
 
 use std::{
     collections::BTreeSet,
+    ops::RangeInclusive,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -13,7 +14,7 @@ use jiff::SignedDuration;
 
 use super::{
     Config, GrpcAddress, Limits, Listen, Shutdown,
-    document::Document,
+    document::{Document, words},
     problem::{Problem, Problems},
     schema,
 };
@@ -22,7 +23,7 @@ use crate::{
     response::{HeaderNameError, IdentityHeader},
 };
 
-/// Longest allowed `limits.cache_ttl`: a withdrawn user is out after this time at the latest.
+/// Longest allowed `limits.cache_ttl`.
 const LONGEST_CACHE_TTL: Duration = Duration::from_mins(5);
 
 /// Works the file out.
@@ -31,8 +32,14 @@ pub(super) fn resolve(
     document: &Document,
     base: &Path,
 ) -> Result<Config, Problems> {
-    let mut resolver = Resolver { document, base, problems: Vec::new() };
-    let urls = UrlPolicy { allow_loopback_http: file.outbound.allow_loopback_http };
+    let mut resolver = Resolver {
+        document,
+        base,
+        problems: Vec::new(),
+    };
+    let urls = UrlPolicy {
+        allow_loopback_http: file.outbound.allow_loopback_http,
+    };
     let listen = resolver.listen(&file.listen);
     let identity_header = resolver.identity_header(&file);
     let limits = resolver.limits(&file.limits);
@@ -40,9 +47,16 @@ pub(super) fn resolve(
     let (providers, written) = resolver.providers(&file.providers, urls);
     let applications = resolver.applications(&file.applications, &file.providers, &providers);
 
-    match (listen, identity_header, providers.into_iter().collect::<Option<Vec<_>>>()) {
+    match (
+        listen,
+        identity_header,
+        providers.into_iter().collect::<Option<Vec<_>>>(),
+    ) {
         (Some(listen), Some(identity_header), Some(providers)) if resolver.problems.is_empty() => {
-            let effective = schema::File { providers: written, ..file };
+            let effective = schema::File {
+                providers: written,
+                ..file
+            };
             let log = effective.log;
             Ok(Config {
                 listen,
@@ -60,6 +74,14 @@ pub(super) fn resolve(
     }
 }
 
+/// `5m`, as an operator would write it.
+fn in_words(duration: Duration) -> String {
+    SignedDuration::try_from(duration).map_or_else(
+        |_too_long| format!("{duration:?}"),
+        |duration| format!("{duration:#}"),
+    )
+}
+
 /// What all sections share: the place of every problem.
 struct Resolver<'d> {
     document: &'d Document,
@@ -69,7 +91,8 @@ struct Resolver<'d> {
 
 impl Resolver<'_> {
     fn problem(&mut self, pointer: &str, message: impl Into<String>) {
-        self.problems.push(self.document.problem(pointer, message.into()));
+        self.problems
+            .push(self.document.problem(pointer, message.into()));
     }
 
     /// A path in the file is relative to the file.
@@ -90,24 +113,28 @@ impl Resolver<'_> {
     fn name(&mut self, pointer: &str, name: &str) {
         let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_".contains(&byte);
         if name.is_empty() || name.len() > 63 || !name.bytes().all(plain) {
-            self.problem(pointer, "'name' must be 1 to 63 letters, digits, '-' or '_'");
+            self.problem(
+                pointer,
+                format!("'name' must be 1 to 63 letters, digits, '-' or '_', not '{name}'"),
+            );
         }
     }
 
-    fn duration(&mut self, pointer: &str, text: &str, longest: Duration) -> Duration {
-        let parsed: Option<Duration> =
-            text.parse::<SignedDuration>().ok().and_then(|duration| duration.try_into().ok());
-        match parsed {
-            Some(duration) if duration <= longest => duration,
-            Some(_) => {
-                self.problem(pointer, format!("must be at most {}s", longest.as_secs()));
-                Duration::ZERO
+    fn duration(&mut self, pointer: &str, text: &str, range: RangeInclusive<Duration>) -> Duration {
+        let parsed: Option<Duration> = text
+            .parse::<SignedDuration>()
+            .ok()
+            .and_then(|duration| duration.try_into().ok());
+        let why = match parsed {
+            Some(duration) if range.contains(&duration) => return duration,
+            Some(duration) if duration > *range.end() => {
+                format!("must be at most {}, not {text}", in_words(*range.end()))
             }
-            None => {
-                self.problem(pointer, format!("'{text}' is not a duration such as 30s, 5m or 24h"));
-                Duration::ZERO
-            }
-        }
+            Some(_) => format!("must be at least {}, not {text}", in_words(*range.start())),
+            None => format!("must be a duration such as 30s, 5m or 24h, not '{text}'"),
+        };
+        self.problem(pointer, format!("{} {why}", words::quoted(pointer)));
+        Duration::ZERO
     }
 
     fn listen(&mut self, listen: &schema::Listen) -> Option<Listen> {
@@ -117,61 +144,98 @@ impl Resolver<'_> {
             None => listen.grpc.parse().ok().map(GrpcAddress::Tcp),
         };
         if grpc.is_none() {
-            self.problem("/listen/grpc", "must be ADDRESS:PORT, as 0.0.0.0:9001, or unix:/path");
+            self.problem(
+                "/listen/grpc",
+                format!(
+                    "'listen.grpc' must be IP:PORT such as 0.0.0.0:9001, or unix:/path, not '{}'",
+                    listen.grpc
+                ),
+            );
         }
         let admin = listen.admin.parse().ok();
         if admin.is_none() {
-            self.problem("/listen/admin", "must be ADDRESS:PORT, as 127.0.0.1:9002");
+            self.problem(
+                "/listen/admin",
+                format!(
+                    "'listen.admin' must be IP:PORT such as 127.0.0.1:9002, not '{}'",
+                    listen.admin
+                ),
+            );
         }
-        Some(Listen { grpc: grpc?, admin: admin? })
+        let listen = Listen {
+            grpc: grpc?,
+            admin: admin?,
+        };
+        // Port 0 is another port each time.
+        if listen.grpc == GrpcAddress::Tcp(listen.admin) && listen.admin.port() != 0 {
+            self.problem(
+                "/listen/admin",
+                "'listen.admin' must be another address than 'listen.grpc'",
+            );
+        }
+        Some(listen)
     }
 
     fn identity_header(&mut self, file: &schema::File) -> Option<IdentityHeader> {
         match IdentityHeader::new(&file.identity_header, &file.identity_header_aliases) {
             Ok(header) => Some(header),
             Err(HeaderNameError::Identity(why)) => {
-                self.problem("/identity_header", why);
+                let name = &file.identity_header;
+                self.problem(
+                    "/identity_header",
+                    format!("'identity_header' '{name}' {why}"),
+                );
                 None
             }
             Err(HeaderNameError::Alias(index, why)) => {
-                self.problem(&format!("/identity_header_aliases/{index}"), why);
+                let name = file
+                    .identity_header_aliases
+                    .get(index)
+                    .map_or("", String::as_str);
+                self.problem(
+                    &format!("/identity_header_aliases/{index}"),
+                    format!("'{name}' in 'identity_header_aliases' {why}"),
+                );
                 None
             }
         }
     }
 
     fn limits(&mut self, limits: &schema::Limits) -> Limits {
-        let check_timeout =
-            self.duration("/limits/check_timeout", &limits.check_timeout, Duration::from_mins(1));
-        if check_timeout < Duration::from_millis(20) {
-            self.problem("/limits/check_timeout", "must be at least 20ms");
-        }
-        if limits.cache_bytes < 64 * 1024 {
-            self.problem("/limits/cache_bytes", "must be at least 65536");
-        }
-        if limits.cache_entries == 0 {
-            self.problem("/limits/cache_entries", "must be at least 1");
-        }
         Limits {
-            check_timeout,
-            cache_ttl: self.duration("/limits/cache_ttl", &limits.cache_ttl, LONGEST_CACHE_TTL),
+            check_timeout: self.duration(
+                "/limits/check_timeout",
+                &limits.check_timeout,
+                Duration::from_millis(20)..=Duration::from_mins(1),
+            ),
+            cache_ttl: self.duration(
+                "/limits/cache_ttl",
+                &limits.cache_ttl,
+                Duration::ZERO..=LONGEST_CACHE_TTL,
+            ),
             cache_entries: limits.cache_entries,
             cache_bytes: limits.cache_bytes,
         }
     }
 
     fn shutdown(&mut self, shutdown: &schema::Shutdown) -> Shutdown {
-        let hour = Duration::from_hours(1);
-        let age = "/shutdown/max_connection_age";
-        let max_connection_age =
-            self.duration(age, &shutdown.max_connection_age, Duration::from_hours(24));
-        if max_connection_age < Duration::from_secs(1) {
-            self.problem(age, "must be at least 1s");
-        }
+        let an_hour = Duration::ZERO..=Duration::from_hours(1);
         Shutdown {
-            drain_delay: self.duration("/shutdown/drain_delay", &shutdown.drain_delay, hour),
-            drain_timeout: self.duration("/shutdown/drain_timeout", &shutdown.drain_timeout, hour),
-            max_connection_age,
+            drain_delay: self.duration(
+                "/shutdown/drain_delay",
+                &shutdown.drain_delay,
+                an_hour.clone(),
+            ),
+            drain_timeout: self.duration(
+                "/shutdown/drain_timeout",
+                &shutdown.drain_timeout,
+                an_hour,
+            ),
+            max_connection_age: self.duration(
+                "/shutdown/max_connection_age",
+                &shutdown.max_connection_age,
+                Duration::from_secs(1)..=Duration::from_hours(24),
+            ),
         }
     }
 }

@@ -1,7 +1,10 @@
 //! The configuration file as it is written. One doc comment serves the JSON schema, the reference
 //! in docs/CONFIGURATION.md and the reader of this file.
 //!
-//! Durations are text such as `30s`, `5m`, `24h`. Optional members are absent, never null.
+//! Durations are text such as `30s`, `5m`, `24h`. Optional members are absent, never null. The
+//! examples also serve the messages: `must be text such as 30s`.
+
+mod json;
 
 use std::collections::BTreeMap;
 
@@ -9,6 +12,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{provider::preset::Presets, verify::algorithm::Algorithm};
+
+pub use json::json_schema;
 
 /// The configuration of atlassian-authz.
 #[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
@@ -21,11 +26,13 @@ pub struct File {
     /// How the service logs.
     #[serde(default)]
     pub log: Log,
-    /// The header that tells the product who the user is.
+    /// The request header that tells the product who the user is.
     #[serde(default = "default_identity_header")]
     pub identity_header: String,
-    /// Further request headers that the product would believe; removed from every request.
+    /// Further request headers that the product would believe; removed from every request. The
+    /// usual ones (`remote-user`, `x-forwarded-user`, ...) always are.
     #[serde(default)]
+    #[schemars(example = ["x-sso-user"])]
     pub identity_header_aliases: Vec<String>,
     /// Who issues the tokens. At least one.
     pub providers: Vec<Provider>,
@@ -34,7 +41,7 @@ pub struct File {
     /// Where requests to providers may go.
     #[serde(default)]
     pub outbound: Outbound,
-    /// Limits of one check and of the identity cache.
+    /// Limits of one check, and of the cache of verified identities.
     #[serde(default)]
     pub limits: Limits,
     /// How the service stops.
@@ -46,30 +53,35 @@ fn default_identity_header() -> String {
     "x-remote-user".to_owned()
 }
 
-/// Addresses: `host:port`, or for gRPC also `unix:/path`.
+/// Where the service listens. Host names are not resolved: write an IP address.
 #[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Listen {
-    /// Envoy's checks, gRPC health and reflection.
+    /// Envoy's checks, gRPC health and reflection: `IP:PORT`, or `unix:/path` of a socket.
+    #[schemars(example = &"0.0.0.0:9001", example = &"unix:/run/atlassian-authz/grpc.sock")]
     pub grpc: String,
-    /// `/metrics`, `/livez`, `/readyz`, `/statusz`. Never expose it to clients.
+    /// `/metrics`, `/livez`, `/readyz`, `/statusz`: `IP:PORT`. Never expose it to clients.
+    #[schemars(example = &"127.0.0.1:9002")]
     pub admin: String,
 }
 
 impl Default for Listen {
     fn default() -> Self {
-        Self { grpc: "0.0.0.0:9001".to_owned(), admin: "127.0.0.1:9002".to_owned() }
+        Self {
+            grpc: "0.0.0.0:9001".to_owned(),
+            admin: "127.0.0.1:9002".to_owned(),
+        }
     }
 }
 
-/// Logging. Other libraries than this service never log below `info`, whatever the level: they
+/// How the service logs. Other libraries than this service never log below `info`, whatever the level: they
 /// would log tokens.
 #[derive(Clone, Copy, Debug, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Log {
-    /// What is logged.
+    /// The least important line that is logged.
     pub level: LogLevel,
-    /// How it is written.
+    /// How a line is written.
     pub format: LogFormat,
 }
 
@@ -77,16 +89,16 @@ pub struct Log {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum LogLevel {
-    /// Failures.
+    /// Failures only.
     Error,
-    /// And what may become one.
+    /// Also what may become a failure.
     Warn,
-    /// And one line for each decision.
+    /// Also one line for each decision.
     #[default]
     Info,
-    /// And details.
+    /// Also details.
     Debug,
-    /// And more details.
+    /// Also more details.
     Trace,
 }
 
@@ -99,24 +111,27 @@ pub enum LogFormat {
     Auto,
     /// One JSON object a line.
     Json,
-    /// For people.
+    /// Lines that a person can read.
     Human,
 }
 
-/// A provider: exactly one of `preset` and `jwt`, and what binds its tokens to us.
+/// Who issues tokens: exactly one of `preset` and `jwt`, and what binds the tokens to you.
 #[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Provider {
     /// A unique name for logs and metrics: letters, digits, `-`, `_`.
+    #[schemars(example = &"sso")]
     pub name: String,
-    /// A known product; `config show` prints what it stands for.
+    /// A known product, instead of `jwt`; `config show` prints what it stands for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub preset: Option<Presets>,
-    /// The generic form: signed JWT access tokens.
+    /// The generic form, instead of `preset`: signed JWT access tokens.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub jwt: Option<Jwt>,
     /// Values of `aud`, one of which a token must have: the name of your API at the provider.
+    /// Required, unless `accept_unbound_tokens` is set.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(example = ["jira-api"])]
     pub audiences: Vec<String>,
     /// Accept tokens that were made for any other application. Dangerous: whoever can get a user
     /// to sign in anywhere at this provider can then act as that user here.
@@ -124,78 +139,106 @@ pub struct Provider {
     pub accept_unbound_tokens: bool,
     /// Scopes that every token must have.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(example = ["access_as_user"])]
     pub required_scopes: Vec<String>,
     /// The clients (`client_id`, `azp`, `appid`, `cid`) that may have obtained the token. Absent: any
     /// client that can get a token for the audience.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub clients: Option<Vec<String>>,
-    /// How a token becomes a user name.
+    /// How a token becomes a user name. Required, unless a preset knows.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(example = Username::from_claim("preferred_username"))]
     pub username: Option<Username>,
     /// Client-credentials tokens, which have no user: client → user name. Others are refused.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(example = BTreeMap::from([("ci", "svc-ci")]))]
     pub machine_clients: BTreeMap<String, String>,
-    /// A PEM file of certificate authorities to trust for this provider, besides the system's.
+    /// A PEM file of certificate authorities to trust for this provider, besides the system's. A
+    /// relative path is relative to the configuration file.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(example = &"company-ca.pem")]
     pub ca_file: Option<String>,
 }
 
 /// JWT access tokens, verified locally with the issuer's published keys.
-#[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
 pub struct Jwt {
     /// The exact `iss` of the tokens. Its keys are found by OpenID Connect Discovery unless
     /// `jwks_uri` is given.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(example = &"https://idp.example.com")]
     pub issuer: Option<String>,
-    /// Where the issuer's keys are.
+    /// Where the keys of `issuer` are, instead of discovery.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(example = &"https://idp.example.com/keys")]
     pub jwks_uri: Option<String>,
     /// Instead of `issuer`: several issuers of one provider, each with its own keys.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub issuers: Vec<TrustedIssuer>,
     /// Hosts, besides the issuer's own, that a discovered `jwks_uri` may be on.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(example = ["keys.example.com"])]
     pub jwks_hosts: Vec<String>,
-    /// Accepted signature algorithms. Default: RS256 and ES256.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub algorithms: Option<Vec<Algorithm>>,
-    /// Accepted header `typ`. Default: `at+jwt`.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub typ: Option<TypPolicy>,
-    /// Accepted difference between the provider's clock and ours, at most 120s. Default: 30s.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub leeway: Option<String>,
-    /// Longest accepted life of a token, from `iat` to `exp`. Default: 24h.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub max_lifetime: Option<String>,
-    /// How long keys may be used while the provider cannot be reached. Default: 24h.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub max_stale: Option<String>,
+    /// Accepted signature algorithms.
+    pub algorithms: Vec<Algorithm>,
+    /// Accepted `typ` in a token's header.
+    pub typ: TypPolicy,
+    /// Accepted difference between the provider's clock and ours, at most 2m.
+    #[schemars(example = &"30s")]
+    pub leeway: String,
+    /// Longest accepted life of a token, from `iat` to `exp`.
+    #[schemars(example = &"24h")]
+    pub max_lifetime: String,
+    /// How long keys may be used while the provider cannot be reached.
+    #[schemars(example = &"24h")]
+    pub max_stale: String,
     /// Claims that must be exactly these strings.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(example = BTreeMap::from([("tenant", "acme")]))]
     pub required_claims: BTreeMap<String, String>,
     /// How a token without a user (client credentials) is recognised; any one suffices. A token
     /// whose `sub` is its client always counts as one.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub machine_if: Vec<MachineMarker>,
 }
 
-/// One of several issuers.
+impl Default for Jwt {
+    fn default() -> Self {
+        Self {
+            issuer: None,
+            jwks_uri: None,
+            issuers: Vec::new(),
+            jwks_hosts: Vec::new(),
+            // RFC 8725 §3.2: what nearly every provider signs with.
+            algorithms: vec![Algorithm::RS256, Algorithm::ES256],
+            typ: TypPolicy::AccessToken,
+            leeway: "30s".to_owned(),
+            max_lifetime: "24h".to_owned(),
+            max_stale: "24h".to_owned(),
+            required_claims: BTreeMap::new(),
+            machine_if: Vec::new(),
+        }
+    }
+}
+
+/// One of several issuers of a provider.
 #[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct TrustedIssuer {
     /// The exact `iss`.
+    #[schemars(example = &"https://idp.example.com")]
     pub issuer: String,
     /// Where its keys are. Absent: OpenID Connect Discovery.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(example = &"https://idp.example.com/keys")]
     pub jwks_uri: Option<String>,
 }
 
-/// Which header `typ` an access token has.
+/// Which `typ` the header of an access token has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 pub enum TypPolicy {
-    /// `at+jwt` (RFC 9068).
+    /// Only `at+jwt` (RFC 9068).
     #[serde(rename = "at+jwt")]
     AccessToken,
     /// Also `JWT`, or none; ID tokens are then recognised by their claims.
@@ -208,6 +251,7 @@ pub enum TypPolicy {
 #[serde(deny_unknown_fields)]
 pub struct MachineMarker {
     /// The claim's name.
+    #[schemars(example = &"idtyp")]
     pub claim: String,
     /// The claim is this string.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -220,34 +264,42 @@ pub struct MachineMarker {
     pub present: Option<bool>,
 }
 
-/// How a token becomes a user name. The steps are applied in the order in which they stand here; a
-/// value that a step does not fit is refused.
-#[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema)]
+/// How a token becomes a user name. The steps are applied in this order: `claim`, `map`, `regex`,
+/// `strip_domain`, `prefix`, `lower_case`, `allow`; a value that a step does not fit is refused.
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Username {
     /// The claim: a name, or a JSON pointer such as `/resource/user`. Must be a string; `email`
     /// counts only with `email_verified: true`.
+    #[schemars(example = &"preferred_username")]
     pub claim: String,
-    /// A YAML or JSON file of exact pairs, value of the claim → user name.
+    /// A YAML or JSON file of exact pairs, value of the claim → user name. A relative path is
+    /// relative to the configuration file.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(example = &"users.yaml")]
     pub map: Option<String>,
     /// A regular expression that must match the whole value; its first group is the name.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(example = &"employee-([0-9]+)")]
     pub regex: Option<String>,
     /// Cut `@DOMAIN` off. Values of other domains are refused.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(example = &"corp.example.com")]
     pub strip_domain: Option<String>,
     /// Put before the name, so that two providers cannot name the same user.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(example = &"partner-")]
     pub prefix: Option<String>,
-    /// Write the name in lower case, as the products compare it. Default: true.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub lower_case: Option<bool>,
+    /// Write the name in lower case, as the products compare it.
+    #[serde(default = "yes")]
+    pub lower_case: bool,
     /// A regular expression that the whole resulting name must match.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(example = &"[a-z]+\\.[a-z]+")]
     pub allow: Option<String>,
     /// Reserved names (admin, administrator, root, superuser, sysadmin) that this provider may use.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(example = ["admin"])]
     pub allow_reserved: Vec<String>,
     /// Allow `@` and `+` in names: only if the product's authenticator does not split there.
     #[serde(default, skip_serializing_if = "is_false")]
@@ -257,8 +309,22 @@ pub struct Username {
 impl Username {
     /// The claim's value as it stands.
     pub fn from_claim(claim: &str) -> Self {
-        Self { claim: claim.to_owned(), ..Self::default() }
+        Self {
+            claim: claim.to_owned(),
+            map: None,
+            regex: None,
+            strip_domain: None,
+            prefix: None,
+            lower_case: true,
+            allow: None,
+            allow_reserved: Vec::new(),
+            allow_email_characters: false,
+        }
     }
+}
+
+fn yes() -> bool {
+    true
 }
 
 /// A product behind the gateway.
@@ -266,17 +332,22 @@ impl Username {
 #[serde(deny_unknown_fields)]
 pub struct Application {
     /// A unique name; Envoy's `context_extensions: { application: NAME }` chooses it.
+    #[schemars(example = &"jira")]
     pub name: String,
-    /// What it is.
+    /// Which product it is.
     pub product: Product,
-    /// Host names that choose it when Envoy does not.
+    /// Host names by which clients call it; they choose it when Envoy does not. Without port, no
+    /// wildcards.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(example = ["jira-api.example.com"])]
     pub hosts: Vec<String>,
     /// Names of the providers whose tokens it accepts. Absent: all.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(example = ["sso"])]
     pub providers: Option<Vec<String>>,
     /// Paths that need no credential: `/exact`, or `/below/*` for whole segments.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(example = ["/status"])]
     pub public_paths: Vec<String>,
 }
 
@@ -300,17 +371,22 @@ pub struct Outbound {
     pub allow_loopback_http: bool,
 }
 
-/// Limits.
+/// Limits of one check, and of the cache of verified identities.
 #[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Limits {
-    /// Longest time for one check; Envoy's own time-out shortens it further.
+    /// Longest time for one check, 20ms to 1m; Envoy's own time-out shortens it further.
+    #[schemars(example = &"1s")]
     pub check_timeout: String,
-    /// How long a verified identity is remembered, at most 5m.
+    /// How long a verified identity is remembered, at most 5m, and never longer than its
+    /// token lasts.
+    #[schemars(example = &"5m")]
     pub cache_ttl: String,
     /// How many identities are remembered.
+    #[schemars(range(min = 1, max = 4_294_967_295_u32))]
     pub cache_entries: u32,
     /// How many bytes they may take.
+    #[schemars(range(min = 65_536, max = 1_099_511_627_776_u64))]
     pub cache_bytes: u64,
 }
 
@@ -329,11 +405,16 @@ impl Default for Limits {
 #[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Shutdown {
-    /// How long to go on serving while health says NOT_SERVING, so that Envoy looks elsewhere.
+    /// How long to go on serving while health says `NOT_SERVING`, so that Envoy looks elsewhere; at
+    /// most 1h.
+    #[schemars(example = &"10s")]
     pub drain_delay: String,
-    /// How long checks in flight may take after that.
+    /// How long checks in flight may take after that, at most 1h.
+    #[schemars(example = &"10s")]
     pub drain_timeout: String,
-    /// Age at which a connection is asked to reconnect, so that load spreads over new replicas.
+    /// Age at which a connection is asked to reconnect, so that load spreads over new replicas; 1s
+    /// to 24h.
+    #[schemars(example = &"10m")]
     pub max_connection_age: String,
 }
 
@@ -347,41 +428,10 @@ impl Default for Shutdown {
     }
 }
 
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "the signature that serde asks for")]
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "the signature that serde asks for"
+)]
 fn is_false(value: &bool) -> bool {
     !value
-}
-
-/// The JSON schema of [`File`].
-pub fn json_schema() -> serde_json::Value {
-    let mut schema = schemars::schema_for!(File).to_value();
-    strip_null(&mut schema);
-    schema
-}
-
-/// An optional member is absent, never null; the messages are plainer without the alternative.
-fn strip_null(schema: &mut serde_json::Value) {
-    use serde_json::Value;
-    match schema {
-        Value::Array(list) => list.iter_mut().for_each(strip_null),
-        Value::Object(members) => {
-            members.values_mut().for_each(strip_null);
-            if let Some(Value::Array(types)) = members.get_mut("type") {
-                types.retain(|name| name != "null");
-                if let [only] = types.as_slice() {
-                    let only = only.clone();
-                    members.insert("type".to_owned(), only);
-                }
-            }
-            if let Some(Value::Array(options)) = members.get("anyOf")
-                && let [Value::Object(one), Value::Object(null)] = options.as_slice()
-                && null.get("type").is_some_and(|kind| kind == "null")
-            {
-                let one = one.clone();
-                members.remove("anyOf");
-                members.extend(one);
-            }
-        }
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
-    }
 }

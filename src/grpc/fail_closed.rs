@@ -9,6 +9,7 @@ use std::{
     convert::Infallible,
     panic::AssertUnwindSafe,
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll},
 };
 
@@ -17,11 +18,13 @@ use futures_util::FutureExt;
 use http::{HeaderMap, HeaderValue, Request, Response, header};
 use http_body_util::{BodyExt, Full};
 use prost::Message;
+use tokio::time::Instant;
 use tonic::body::Body;
 use tower::{Layer, Service};
-use tracing::error;
+use tracing::{error, warn};
 
 use crate::{
+    clock::Clock,
     metrics::Metrics,
     pipeline::Decision,
     response::{self, IdentityHeader},
@@ -31,10 +34,15 @@ use crate::{
 const CHECK: &str = "/envoy.service.auth.v3.Authorization/Check";
 const GRPC_STATUS: &str = "grpc-status";
 
+/// When a call's headers came. Its message may come much later, and Envoy counts from the headers.
+#[derive(Clone, Copy)]
+pub(super) struct Arrived(pub(super) Instant);
+
 /// Wraps a gRPC server.
 #[derive(Clone)]
 pub struct FailClosedLayer {
     fallback: Fallback,
+    clock: Arc<dyn Clock>,
 }
 
 /// A gRPC server, wrapped.
@@ -42,6 +50,7 @@ pub struct FailClosedLayer {
 pub struct FailClosed<S> {
     inner: S,
     fallback: Fallback,
+    clock: Arc<dyn Clock>,
 }
 
 #[derive(Clone)]
@@ -53,7 +62,7 @@ struct Fallback {
 
 impl FailClosedLayer {
     /// Prepares the answer.
-    pub fn new(identity: &IdentityHeader, metrics: Metrics) -> Self {
+    pub fn new(identity: &IdentityHeader, metrics: Metrics, clock: Arc<dyn Clock>) -> Self {
         let undecided = Decision::denied(Unavailable::Internal);
         let answer = response::encode(&undecided, None, identity);
         Self {
@@ -61,6 +70,7 @@ impl FailClosedLayer {
                 message: frame(&answer),
                 metrics,
             },
+            clock,
         }
     }
 }
@@ -72,6 +82,7 @@ impl<S> Layer<S> for FailClosedLayer {
         FailClosed {
             inner,
             fallback: self.fallback.clone(),
+            clock: Arc::clone(&self.clock),
         }
     }
 }
@@ -92,20 +103,21 @@ where
         self.inner.poll_ready(context)
     }
 
-    fn call(&mut self, request: Request<Body>) -> Self::Future {
+    fn call(&mut self, mut request: Request<Body>) -> Self::Future {
         let is_check = request.uri().path() == CHECK;
         // The clone takes the place of the service that `poll_ready` has prepared.
         let clone = self.inner.clone();
         let mut ready = std::mem::replace(&mut self.inner, clone);
         let fallback = self.fallback.clone();
+        let clock = Arc::clone(&self.clock);
         Box::pin(async move {
-            let answered = AssertUnwindSafe(async { ready.call(request).await })
-                .catch_unwind()
-                .await;
-            match answered {
+            let answered = AssertUnwindSafe(async {
+                request.extensions_mut().insert(Arrived(clock.now().instant));
+                ready.call(request).await
+            });
+            match answered.catch_unwind().await {
                 Ok(Ok(response)) if is_check && is_grpc_error(&response) => {
-                    fallback.metrics.count_replaced_error();
-                    Ok(fallback.response())
+                    Ok(fallback.instead_of(&response))
                 }
                 Ok(response) => response,
                 Err(panic) => Ok(fallback.after(&*panic)),
@@ -115,6 +127,15 @@ where
 }
 
 impl Fallback {
+    fn instead_of(&self, response: &Response<Body>) -> Response<Body> {
+        // The number only: an error's text may quote the message that could not be read.
+        let status = response.headers().get(GRPC_STATUS);
+        let grpc_status = status.and_then(|status| status.to_str().ok());
+        warn!(grpc_status, "a check could not be read and is answered 503");
+        self.metrics.count_replaced_error();
+        self.response()
+    }
+
     fn after(&self, panic: &(dyn Any + Send)) -> Response<Body> {
         // The message of a panic may hold a value: only its size is logged. The panic hook has
         // already logged the place.

@@ -1,6 +1,10 @@
 //! Where connections come from: TCP or a Unix socket. Accepted on one runtime, served on another.
 
-use std::{io, os::unix::net, path::PathBuf};
+use std::{
+    io,
+    os::unix::{fs::FileTypeExt, net},
+    path::{Path, PathBuf},
+};
 
 use tokio::{
     io::{AsyncRead, AsyncWrite},
@@ -45,24 +49,13 @@ impl Listener {
         match address {
             GrpcAddress::Tcp(address) => Ok(Self::Tcp(TcpListener::bind(address).await?)),
             GrpcAddress::Unix(path) => {
-                let in_use = UnixStream::connect(path).await.is_ok();
-                if in_use {
+                if UnixStream::connect(path).await.is_ok() {
                     return Err(io::ErrorKind::AddrInUse.into());
                 }
-                if std::os::unix::fs::FileTypeExt::is_socket(&match std::fs::symlink_metadata(path)
-                {
-                    Ok(metadata) => metadata.file_type(),
-                    Err(_absent) => return Self::bind_unix(path.clone()),
-                }) {
-                    std::fs::remove_file(path)?;
-                }
-                Self::bind_unix(path.clone())
+                remove_stale_socket(path)?;
+                Ok(Self::Unix(UnixListener::bind(path)?, SocketFile(path.clone())))
             }
         }
-    }
-
-    fn bind_unix(path: PathBuf) -> io::Result<Self> {
-        Ok(Self::Unix(UnixListener::bind(&path)?, SocketFile(path)))
     }
 
     /// The address, for people.
@@ -81,7 +74,9 @@ impl Listener {
         match self {
             Self::Tcp(listener) => {
                 let (stream, _peer) = listener.accept().await?;
-                stream.set_nodelay(true)?;
+                // Delayed small packets would delay answers. A connection that is gone by now fails
+                // where it is served; it must not make accepting fail.
+                drop(stream.set_nodelay(true));
                 Ok(Accepted::Tcp(stream.into_std()?))
             }
             Self::Unix(listener, _) => {
@@ -89,6 +84,14 @@ impl Listener {
                 Ok(Accepted::Unix(stream.into_std()?))
             }
         }
+    }
+}
+
+/// A file of another kind stays, and binding then says what is wrong.
+fn remove_stale_socket(path: &Path) -> io::Result<()> {
+    match std::fs::symlink_metadata(path) {
+        Ok(found) if found.file_type().is_socket() => std::fs::remove_file(path),
+        Ok(_) | Err(_) => Ok(()),
     }
 }
 

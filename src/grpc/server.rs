@@ -25,6 +25,9 @@ use super::{
 /// Largest `CheckRequest`. Envoy's own limit on headers is 60 KiB by default.
 pub const MAX_MESSAGE_BYTES: usize = 1024 * 1024;
 const MAX_STREAMS: u32 = 1024;
+/// Calls that Envoy gives up before we have seen them. h2 closes the connection beyond 20, and with
+/// it all other calls: clients of the gateway that come and go quickly could cut everybody off.
+const MAX_RESET_BEFORE_ACCEPT: usize = 1024;
 const MAX_CONCURRENT_PER_CONNECTION: usize = 512;
 const MAX_GRPC_HEADER_BYTES: u32 = 16 * 1024;
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(20);
@@ -149,6 +152,7 @@ async fn serve<S: Stream + Connected>(
         Server::builder()
             .max_concurrent_streams(MAX_STREAMS)
             .concurrency_limit_per_connection(MAX_CONCURRENT_PER_CONNECTION)
+            .http2_max_pending_accept_reset_streams(Some(MAX_RESET_BEFORE_ACCEPT))
             .http2_max_header_list_size(MAX_GRPC_HEADER_BYTES)
             .http2_keepalive_interval(Some(KEEPALIVE_INTERVAL))
             .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT))

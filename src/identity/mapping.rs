@@ -106,6 +106,11 @@ impl UsernameRule {
         if self.claim.as_str() == "email" && !claims.is_true("email_verified") {
             return Err(MappingError::UnverifiedEmail);
         }
+        self.name(value)
+    }
+
+    /// The user name that a value of the claim gives.
+    pub fn name(&self, value: &str) -> Result<Username, MappingError> {
         let name = self.transform(value)?;
         Ok(Username::parse(&name, &self.policy)?)
     }
@@ -126,6 +131,10 @@ impl UsernameRule {
                 return Err(MappingError::OtherDomain);
             }
             name = local;
+        }
+        // A prefix alone would make one user of all whose name is empty.
+        if name.is_empty() {
+            return Err(UsernameError::Empty.into());
         }
         let name = format!("{}{name}", self.prefix);
         Ok(if self.lower_case {
@@ -259,6 +268,7 @@ mod tests {
             ..rule()
         };
         assert_eq!(named(&partner, "admin").as_deref(), Ok("partner-admin"));
+        assert_eq!(named(&partner, ""), Err(UsernameError::Empty.into()));
     }
 
     #[test]

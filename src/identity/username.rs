@@ -41,7 +41,7 @@ pub enum UsernameError {
     #[error("the user name is longer than {MAX_BYTES} bytes")]
     TooLong,
     /// A character that some program on the way gives a meaning to.
-    #[error("the user name has a character that is not allowed")]
+    #[error("the user name has a character that is not allowed, or not in that place")]
     Character,
     /// `null`, `anonymous`, …
     #[error("the user name is a word for nobody")]
@@ -119,6 +119,8 @@ fn matches_whole(pattern: &regex::Regex, name: &str) -> bool {
 
 /// Compiles an operator's pattern so that it can only match a whole name.
 pub(crate) fn anchored(pattern: &str) -> Result<regex::Regex, regex::Error> {
+    // On its own first: `a)|(b` would break out of the group below, and with it of the anchors.
+    regex::Regex::new(pattern)?;
     regex::RegexBuilder::new(&format!("^(?:{pattern})$"))
         .size_limit(1 << 20)
         .build()

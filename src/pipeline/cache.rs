@@ -22,7 +22,8 @@ const REFUSED_TTL: Duration = Duration::from_secs(5);
 /// What the cache itself needs for an entry, roughly: key, pointers, bookkeeping.
 const ENTRY_OVERHEAD: usize = 256;
 
-type Known = (Arc<Identity>, Arc<Provider>);
+/// A user, and the provider whose policy applies to them.
+pub(super) type Known = (Arc<Identity>, Arc<Provider>);
 
 /// Remembers what tokens turned out to be.
 pub struct TokenCache {
@@ -162,7 +163,11 @@ impl TokenCache {
     pub fn remember(&self, key: TokenKey, outcome: &Result<Known, Denial>, now: Now) {
         match outcome {
             Ok(known) => {
-                let until = now.instant + self.ttl;
+                // Measured once, by the clock that never goes back: whatever the wall clock says
+                // later, the entry does not outlive the token.
+                let left = known.0.valid_until.saturating_sub(now.unix_seconds);
+                let left = Duration::from_secs(u64::try_from(left).unwrap_or(0));
+                let until = now.instant + self.ttl.min(left);
                 self.verified.insert(
                     key,
                     Verified {
@@ -187,6 +192,9 @@ impl TokenCache {
 
     /// How much is remembered.
     pub fn sizes(&self) -> CacheSizes {
+        // moka counts when it tidies up, and without requests it never would.
+        self.verified.run_pending_tasks();
+        self.refused.run_pending_tasks();
         CacheSizes {
             identities: self.verified.entry_count(),
             bytes: self.verified.weighted_size(),
@@ -218,3 +226,6 @@ fn is_definite(denial: &Denial) -> bool {
         | Denial::Undecided(_) => false,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -6,7 +6,10 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::config::schema::{Jwt, MachineMarker, Username};
+use crate::{
+    config::schema::{Jwt, MachineMarker, Username},
+    outbound::UrlPolicy,
+};
 
 /// The generic form of a preset.
 #[derive(Clone, Debug)]
@@ -20,7 +23,7 @@ pub struct Expansion {
 /// What every preset can do.
 pub trait Preset {
     /// Writes the preset out. An error is `(member of the preset, what is wrong with it)`.
-    fn expand(&self) -> Result<Expansion, (&'static str, String)>;
+    fn expand(&self, urls: UrlPolicy) -> Result<Expansion, (&'static str, String)>;
 }
 
 macro_rules! presets {

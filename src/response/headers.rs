@@ -1,5 +1,6 @@
 //! The identity header and everything that some program could take for it.
 
+use super::CARRIERS;
 use crate::{
     pb::envoy::config::core::v3::{
         HeaderValue, HeaderValueOption, header_value_option::HeaderAppendAction,
@@ -90,7 +91,8 @@ fn folded_byte(byte: u8) -> u8 {
     }
 }
 
-/// Headers that mean something to Envoy or HTTP cannot carry a user.
+/// Headers that mean something to Envoy or HTTP cannot carry a user, nor those that every allow
+/// removes: Envoy removes after it has set.
 fn check(name: &str) -> Result<(), &'static str> {
     const TAKEN: [&str; 12] = [
         "authorization",
@@ -109,7 +111,7 @@ fn check(name: &str) -> Result<(), &'static str> {
     let token = |byte: u8| byte.is_ascii_alphanumeric() || b"-_".contains(&byte);
     if name.is_empty() || !name.bytes().all(token) {
         Err("must be a header name: letters, digits and '-'")
-    } else if TAKEN.contains(&name) || name.starts_with("x-envoy-") {
+    } else if TAKEN.contains(&name) || CARRIERS.contains(&name) || name.starts_with("x-envoy-") {
         Err("is a header with a meaning of its own")
     } else {
         Ok(())

@@ -52,7 +52,7 @@ struct Loaded {
     keys: Arc<KeySet>,
     /// When these keys were last confirmed; `None`: never.
     confirmed: Option<Instant>,
-    /// How the last fetch failed, if it did.
+    /// How the last fetch failed, if it did: of the keys, or of their address.
     error: Option<FetchError>,
 }
 

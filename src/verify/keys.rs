@@ -9,6 +9,10 @@ use std::{
     },
 };
 
+use aws_lc_rs::signature::{
+    ECDSA_P256_SHA256_FIXED, ECDSA_P384_SHA384_FIXED, ED25519, ParsedPublicKey,
+    RSA_PKCS1_2048_8192_SHA256, RsaPublicKeyComponents, VerificationAlgorithm,
+};
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use jsonwebtoken::DecodingKey;
 use serde_json::{Map, Value};
@@ -37,7 +41,9 @@ pub struct VerifyingKey {
 
 impl fmt::Debug for VerifyingKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("VerifyingKey").field("kind", &self.kind).finish_non_exhaustive()
+        f.debug_struct("VerifyingKey")
+            .field("kind", &self.kind)
+            .finish_non_exhaustive()
     }
 }
 
@@ -127,7 +133,11 @@ impl KeySet {
         }
         let mut set = Self::default();
         for jwk in jwks {
-            match jwk.as_object().ok_or(RefusedKey::Unsupported).and_then(parse_key) {
+            match jwk
+                .as_object()
+                .ok_or(RefusedKey::Unsupported)
+                .and_then(parse_key)
+            {
                 Ok(key) => set.keys.push(Arc::new(key)),
                 Err(refused) => set.refused.push(refused),
             }
@@ -156,7 +166,11 @@ impl KeySet {
         let Some(key_id) = key_id else {
             return self.without_key_id(algorithm);
         };
-        match self.keys.iter().find(|key| key.key_id.as_deref() == Some(key_id)) {
+        match self
+            .keys
+            .iter()
+            .find(|key| key.key_id.as_deref() == Some(key_id))
+        {
             Some(key) if key.may_verify(algorithm) => Candidates::Keys(vec![Arc::clone(key)]),
             Some(_) => Candidates::WrongAlgorithm,
             None => Candidates::Unknown,
@@ -165,6 +179,7 @@ impl KeySet {
 
     /// Takes this set's place after `old`: a key that is in both stays the same object, a key that
     /// is gone is withdrawn from every identity that it vouched for.
+    #[must_use]
     pub fn succeed(mut self, old: &Self) -> Self {
         for key in &mut self.keys {
             if let Some(same) = old.keys.iter().find(|old| old.material == key.material) {
@@ -186,7 +201,11 @@ impl KeySet {
     fn without_key_id(&self, algorithm: Algorithm) -> Candidates {
         let fitting = self.keys.iter().filter(|key| key.may_verify(algorithm));
         let keys: Vec<_> = fitting.take(MAX_CANDIDATES).cloned().collect();
-        if keys.is_empty() { Candidates::Unknown } else { Candidates::Keys(keys) }
+        if keys.is_empty() {
+            Candidates::Unknown
+        } else {
+            Candidates::Keys(keys)
+        }
     }
 
     fn refuse_shared_key_ids(&mut self) {
@@ -196,17 +215,23 @@ impl KeySet {
         }
         let before = self.keys.len();
         let shared = |key: &VerifyingKey| {
-            key.key_id.as_ref().is_some_and(|id| count.get(id).is_some_and(|times| *times > 1))
+            key.key_id
+                .as_ref()
+                .is_some_and(|id| count.get(id).is_some_and(|times| *times > 1))
         };
         self.keys.retain(|key| !shared(key));
         let refused = before - self.keys.len();
-        self.refused.extend(std::iter::repeat_n(RefusedKey::DuplicateKeyId, refused));
+        self.refused
+            .extend(std::iter::repeat_n(RefusedKey::DuplicateKeyId, refused));
     }
 }
 
 fn parse_key(jwk: &Map<String, Value>) -> Result<VerifyingKey, RefusedKey> {
     const PRIVATE_MEMBERS: [&str; 8] = ["d", "p", "q", "dp", "dq", "qi", "oth", "k"];
-    if PRIVATE_MEMBERS.into_iter().any(|member| jwk.contains_key(member)) {
+    if PRIVATE_MEMBERS
+        .into_iter()
+        .any(|member| jwk.contains_key(member))
+    {
         return Err(RefusedKey::Secret);
     }
     if !is_for_signatures(jwk) {
@@ -214,8 +239,8 @@ fn parse_key(jwk: &Map<String, Value>) -> Result<VerifyingKey, RefusedKey> {
     }
     let (kind, decoding) = match (text(jwk, "kty")?, text(jwk, "crv").ok()) {
         ("RSA", _) => (KeyKind::Rsa, rsa(text(jwk, "n")?, text(jwk, "e")?)?),
-        ("EC", Some("P-256")) => (KeyKind::P256, ec(jwk, 32)?),
-        ("EC", Some("P-384")) => (KeyKind::P384, ec(jwk, 48)?),
+        ("EC", Some("P-256")) => (KeyKind::P256, ec(jwk, 32, &ECDSA_P256_SHA256_FIXED)?),
+        ("EC", Some("P-384")) => (KeyKind::P384, ec(jwk, 48, &ECDSA_P384_SHA384_FIXED)?),
         ("OKP", Some("Ed25519")) => (KeyKind::Ed25519, ed25519(text(jwk, "x")?)?),
         _ => return Err(RefusedKey::Unsupported),
     };
@@ -229,7 +254,10 @@ fn parse_key(jwk: &Map<String, Value>) -> Result<VerifyingKey, RefusedKey> {
     if algorithm.is_some_and(|algorithm| algorithm.key_kind() != kind) {
         return Err(RefusedKey::Unsupported);
     }
-    let key_id = jwk.contains_key("kid").then(|| text(jwk, "kid").map(str::to_owned)).transpose()?;
+    let key_id = jwk
+        .contains_key("kid")
+        .then(|| text(jwk, "kid").map(str::to_owned))
+        .transpose()?;
     Ok(VerifyingKey {
         material: material(jwk),
         key_id,
@@ -251,7 +279,9 @@ fn material(jwk: &Map<String, Value>) -> Vec<String> {
 fn is_for_signatures(jwk: &Map<String, Value>) -> bool {
     let usage = jwk.get("use").is_none_or(|usage| usage == "sig");
     let operations = jwk.get("key_ops").is_none_or(|operations| {
-        operations.as_array().is_some_and(|list| list.iter().any(|entry| entry == "verify"))
+        operations
+            .as_array()
+            .is_some_and(|list| list.iter().any(|entry| entry == "verify"))
     });
     usage && operations
 }
@@ -261,12 +291,18 @@ fn is_for_signatures(jwk: &Map<String, Value>) -> bool {
 fn rsa(modulus: &str, exponent: &str) -> Result<DecodingKey, RefusedKey> {
     let n = decode(modulus)?;
     let e = decode(exponent)?;
-    let bits = n.first().map_or(0, |first| n.len() * 8 - leading_zeros(*first));
+    let bits = n
+        .first()
+        .map_or(0, |first| n.len() * 8 - leading_zeros(*first));
     let odd = |number: &[u8]| number.last().is_some_and(|last| last % 2 == 1);
     let exponent_fits = e.len() <= 4 && odd(&e) && e != [1] && e.first() != Some(&0);
     if !(2048..=8192).contains(&bits) || !odd(&n) || !exponent_fits {
         return Err(RefusedKey::Unsupported);
     }
+    // A key that cannot be loaded would refuse every token as badly signed: it is no key at all.
+    RsaPublicKeyComponents { n: &n, e: &e }
+        .to_parsed_public_key(&RSA_PKCS1_2048_8192_SHA256)
+        .map_err(|_bad| RefusedKey::Unsupported)?;
     DecodingKey::from_rsa_components(modulus, exponent).map_err(|_bad| RefusedKey::Unsupported)
 }
 
@@ -274,25 +310,49 @@ fn leading_zeros(byte: u8) -> usize {
     usize::try_from(byte.leading_zeros()).unwrap_or_default()
 }
 
-fn ec(jwk: &Map<String, Value>, coordinate_bytes: usize) -> Result<DecodingKey, RefusedKey> {
+fn ec(
+    jwk: &Map<String, Value>,
+    coordinate_bytes: usize,
+    curve: &'static dyn VerificationAlgorithm,
+) -> Result<DecodingKey, RefusedKey> {
+    /// SEC 1 §2.3.3: an uncompressed point follows.
+    const UNCOMPRESSED: [u8; 1] = [4];
     let (x, y) = (text(jwk, "x")?, text(jwk, "y")?);
-    if decode(x)?.len() != coordinate_bytes || decode(y)?.len() != coordinate_bytes {
+    let (raw_x, raw_y) = (decode(x)?, decode(y)?);
+    if raw_x.len() != coordinate_bytes || raw_y.len() != coordinate_bytes {
         return Err(RefusedKey::Unsupported);
     }
+    load(curve, &[&UNCOMPRESSED[..], &raw_x, &raw_y].concat())?;
     DecodingKey::from_ec_components(x, y).map_err(|_bad| RefusedKey::Unsupported)
 }
 
 fn ed25519(x: &str) -> Result<DecodingKey, RefusedKey> {
-    if decode(x)?.len() != 32 {
+    let raw = decode(x)?;
+    if raw.len() != 32 {
         return Err(RefusedKey::Unsupported);
     }
+    load(&ED25519, &raw)?;
     DecodingKey::from_ed_components(x).map_err(|_bad| RefusedKey::Unsupported)
 }
 
+/// Refuses what is not a point of the curve.
+fn load(algorithm: &'static dyn VerificationAlgorithm, key: &[u8]) -> Result<(), RefusedKey> {
+    ParsedPublicKey::new(algorithm, key)
+        .map(drop)
+        .map_err(|_bad| RefusedKey::Unsupported)
+}
+
 fn text<'a>(jwk: &'a Map<String, Value>, member: &str) -> Result<&'a str, RefusedKey> {
-    jwk.get(member).and_then(Value::as_str).ok_or(RefusedKey::Unsupported)
+    jwk.get(member)
+        .and_then(Value::as_str)
+        .ok_or(RefusedKey::Unsupported)
 }
 
 fn decode(encoded: &str) -> Result<Vec<u8>, RefusedKey> {
-    URL_SAFE_NO_PAD.decode(encoded).map_err(|_malformed| RefusedKey::Unsupported)
+    URL_SAFE_NO_PAD
+        .decode(encoded)
+        .map_err(|_malformed| RefusedKey::Unsupported)
 }
+
+#[cfg(test)]
+pub(super) mod tests;

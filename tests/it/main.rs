@@ -17,4 +17,5 @@ mod support;
 
 mod architecture;
 mod keycloak;
+mod provider_faults;
 mod walk;

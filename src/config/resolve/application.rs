@@ -17,7 +17,10 @@ impl Resolver<'_> {
         providers: &[Option<ProviderConfig>],
     ) -> Vec<ApplicationConfig> {
         if written.is_empty() {
-            self.problem("/applications", "'applications' is empty: every request would be denied");
+            self.problem(
+                "/applications",
+                "'applications' is empty: every request would be denied",
+            );
         }
         let names = written.iter().enumerate();
         let names = names.map(|(at, one)| (format!("/applications/{at}/name"), &*one.name));
@@ -51,7 +54,10 @@ impl Resolver<'_> {
         if wanted.is_empty() {
             self.problem(
                 &format!("{pointer}/providers"),
-                format!("{}: 'providers' is empty: leave it out to accept all of them", application.name),
+                format!(
+                    "{}: 'providers' is empty: leave it out to accept all of them",
+                    application.name
+                ),
             );
         }
         let mut chosen = Vec::new();
@@ -60,7 +66,11 @@ impl Resolver<'_> {
                 Some(position) => chosen.push(position),
                 None => self.problem(
                     &format!("{pointer}/providers/{at}"),
-                    format!("{}: there is no provider '{name}'", application.name),
+                    format!(
+                        "{}: there is no provider '{name}', only {}",
+                        application.name,
+                        names_of(named)
+                    ),
                 ),
             }
         }
@@ -78,9 +88,14 @@ impl Resolver<'_> {
         providers: &[Option<ProviderConfig>],
     ) {
         let mut owners: HashMap<&str, &str> = HashMap::new();
-        let chosen = chosen.iter().filter_map(|position| providers.get(*position)?.as_ref());
+        let chosen = chosen
+            .iter()
+            .filter_map(|position| providers.get(*position)?.as_ref());
         for (provider, issuer) in chosen.flat_map(|provider| {
-            provider.issuers.iter().map(move |issuer| (provider.name.as_str(), &*issuer.issuer))
+            provider
+                .issuers
+                .iter()
+                .map(move |issuer| (provider.name.as_str(), &*issuer.issuer))
         }) {
             if let Some(other) = owners.insert(issuer, provider) {
                 self.problem(
@@ -101,24 +116,37 @@ impl Resolver<'_> {
         application: &schema::Application,
         taken: &mut HashMap<Host, String>,
     ) -> Vec<Host> {
+        let name = &application.name;
         let mut hosts = Vec::new();
         for (at, written) in application.hosts.iter().enumerate() {
-            let pointer = format!("{pointer}/hosts/{at}");
-            match Host::parse(written) {
-                Ok(host) => {
-                    let owner = taken.insert(host.clone(), application.name.clone());
-                    if let Some(owner) = owner {
-                        self.problem(&pointer, format!("the host {host} already belongs to '{owner}'"));
-                    }
-                    hosts.push(host);
+            let mut taken_by = |host: &Host| taken.insert(host.clone(), name.clone());
+            let why = match Host::parse(written).map(|host| (taken_by(&host), host)) {
+                Ok((_, host)) if host.as_str().contains('*') => format!(
+                    "'{written}' in 'hosts': there are no wildcards: write every host, or let \
+                     Envoy's context_extensions choose the application"
+                ),
+                Ok((Some(owner), host)) => {
+                    format!("the host {host} already belongs to '{owner}'")
                 }
-                Err(error) => self.problem(&pointer, format!("{}: {error}", application.name)),
-            }
+                Ok((None, host)) => {
+                    hosts.push(host);
+                    continue;
+                }
+                Err(error) => format!(
+                    "'{written}' in 'hosts': {error}: write a plain host name such as \
+                     jira-api.example.com"
+                ),
+            };
+            self.problem(&format!("{pointer}/hosts/{at}"), format!("{name}: {why}"));
         }
         hosts
     }
 
-    fn public_paths(&mut self, pointer: &str, application: &schema::Application) -> Vec<PublicPath> {
+    fn public_paths(
+        &mut self,
+        pointer: &str,
+        application: &schema::Application,
+    ) -> Vec<PublicPath> {
         let mut paths = Vec::new();
         for (at, rule) in application.public_paths.iter().enumerate() {
             let pointer = format!("{pointer}/public_paths/{at}");
@@ -141,3 +169,11 @@ impl Resolver<'_> {
         paths
     }
 }
+
+fn names_of(providers: &[schema::Provider]) -> String {
+    let names = providers.iter().map(|one| format!("'{}'", one.name));
+    names.collect::<Vec<_>>().join(", ")
+}
+
+#[cfg(test)]
+mod tests;

@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use super::{Expansion, Preset, equals, present};
 use crate::{
     config::schema::{Jwt, TrustedIssuer, TypPolicy},
+    outbound::UrlPolicy,
     verify::algorithm::Algorithm,
 };
 
@@ -21,6 +22,7 @@ use crate::{
 pub struct Entra {
     /// The directory (tenant) ID, a GUID. Names like `common` or `contoso.com` are refused: they
     /// do not bind a token to one tenant.
+    #[schemars(example = &"8eaef023-2b34-4da1-9baa-8bc8c9d6a490")]
     pub tenant_id: String,
 }
 
@@ -32,13 +34,19 @@ const NO_USERNAME: &str = "Entra has no claim that is at once stable, unique and
     user of the tenant is one of yours and no one else can choose that name";
 
 impl Preset for Entra {
-    fn expand(&self) -> Result<Expansion, (&'static str, String)> {
+    fn expand(&self, _urls: UrlPolicy) -> Result<Expansion, (&'static str, String)> {
         let tenant = self.tenant_id.to_ascii_lowercase();
         if !is_guid(&tenant) {
-            return Err(("tenant_id", "must be the tenant's GUID, as 8eaef023-2b34-4da1-9baa-8bc8c9d6a490".to_owned()));
+            return Err((
+                "tenant_id",
+                "must be the tenant's GUID, as 8eaef023-2b34-4da1-9baa-8bc8c9d6a490".to_owned(),
+            ));
         }
         if tenant == CONSUMER_TENANT {
-            return Err(("tenant_id", "is the tenant of personal Microsoft accounts, which anybody can have".to_owned()));
+            return Err((
+                "tenant_id",
+                "is the tenant of personal Microsoft accounts, which anybody can have".to_owned(),
+            ));
         }
         let login = format!("https://login.microsoftonline.com/{tenant}");
         let issuers = vec![
@@ -55,8 +63,8 @@ impl Preset for Entra {
         Ok(Expansion {
             jwt: Jwt {
                 issuers,
-                algorithms: Some(vec![Algorithm::RS256]),
-                typ: Some(TypPolicy::Legacy),
+                algorithms: vec![Algorithm::RS256],
+                typ: TypPolicy::Legacy,
                 required_claims: BTreeMap::from([("tid".to_owned(), tenant)]),
                 // An ID token of the same registration has the same issuer and audience, but no
                 // `scp`; neither has a client-credentials token. Both then need a mapped client.
@@ -71,5 +79,7 @@ impl Preset for Entra {
 fn is_guid(text: &str) -> bool {
     let groups: Vec<&str> = text.split('-').collect();
     groups.iter().map(|group| group.len()).eq([8, 4, 4, 4, 12])
-        && groups.iter().all(|group| group.bytes().all(|byte| byte.is_ascii_hexdigit()))
+        && groups
+            .iter()
+            .all(|group| group.bytes().all(|byte| byte.is_ascii_hexdigit()))
 }

@@ -67,11 +67,16 @@ impl FetchError {
         }
     }
 
-    fn retry_after(self) -> Option<Duration> {
+    /// How long the provider wants to be left alone, or we want to wait before a second look.
+    fn retry_after(self, have_keys: bool) -> Option<Duration> {
         match self {
             Self::Outbound(OutboundError::Status { retry_after, .. }) => retry_after,
-            Self::Empty => Some(EMPTY_SET_CONFIRMATION),
-            Self::Outbound(_) | Self::Discovery(_) | Self::KeySet(_) | Self::Internal => None,
+            Self::Empty if have_keys => Some(EMPTY_SET_CONFIRMATION),
+            Self::Outbound(_)
+            | Self::Discovery(_)
+            | Self::KeySet(_)
+            | Self::Empty
+            | Self::Internal => None,
         }
     }
 }
@@ -96,6 +101,9 @@ pub struct KeyFetcher {
 struct Memory {
     schedule: Schedule,
     discovered: Option<(Url, Instant)>,
+    /// Why the address of the keys could not be confirmed, if it could not. The keys there are
+    /// still good; whether others are elsewhere is not known.
+    unconfirmed: Option<FetchError>,
     etag: Option<String>,
     empty_since: Option<Instant>,
 }
@@ -138,17 +146,17 @@ impl Keyring {
                 fetcher
                     .metrics
                     .count_fetch(&fetcher.provider, news.outcome());
-                let loaded = self.renewed(news, &before, now, &fetcher.provider);
+                let keys = self.renewed(news, &before, &fetcher.provider);
+                let loaded = Loaded { keys, confirmed: Some(now), error: memory.unconfirmed };
                 (loaded, memory.schedule.after_success(now, max_age, dice))
             }
             Err(error) => {
                 fetcher
                     .metrics
                     .count_fetch(&fetcher.provider, error.outcome());
-                let failure = Failure {
-                    have_keys: !before.keys.is_empty(),
-                    retry_after: error.retry_after(),
-                };
+                let have_keys = !before.keys.is_empty();
+                let retry_after = error.retry_after(have_keys);
+                let failure = Failure { have_keys, retry_after };
                 let next = memory.schedule.after_failure(now, failure, dice);
                 warn!(
                     provider = &*fetcher.provider,
@@ -175,17 +183,10 @@ impl Keyring {
         next
     }
 
-    fn renewed(&self, news: News, before: &Loaded, now: Instant, provider: &str) -> Loaded {
-        let keys = match news {
+    fn renewed(&self, news: News, before: &Loaded, provider: &str) -> Arc<KeySet> {
+        match news {
             News::Confirmed => Arc::clone(&before.keys),
             News::Replaced(keys) => {
-                if keys.refused().contains(&RefusedKey::Secret) {
-                    warn!(
-                        provider,
-                        issuer = self.issuer,
-                        "provider publishes secret key material"
-                    );
-                }
                 let first = before.confirmed.is_none();
                 let keys = keys.succeed(&before.keys);
                 if first {
@@ -198,11 +199,6 @@ impl Keyring {
                 }
                 Arc::new(keys)
             }
-        };
-        Loaded {
-            keys,
-            confirmed: Some(now),
-            error: None,
         }
     }
 }
@@ -225,13 +221,24 @@ impl KeyFetcher {
             limit: KEY_SET_LIMIT,
         };
         match self.outbound.get(get).await? {
-            Fetched::NotModified { max_age } => Ok((News::Confirmed, max_age)),
+            Fetched::NotModified { max_age } => {
+                // What we hold is current again: an empty set seen before was a mistake.
+                memory.empty_since = None;
+                Ok((News::Confirmed, max_age))
+            }
             Fetched::Document {
                 body,
                 etag,
                 max_age,
             } => {
                 let keys = KeySet::parse(&body)?;
+                // Said even when no key is left to use: somebody else may use this one.
+                if keys.refused().contains(&RefusedKey::Secret) {
+                    warn!(
+                        provider = &*self.provider,
+                        "provider publishes secret key material"
+                    );
+                }
                 self.believe(&keys, memory)?;
                 memory.etag = etag;
                 Ok((News::Replaced(keys), max_age))
@@ -271,17 +278,29 @@ impl KeyFetcher {
         if let Some((url, _)) = current {
             return Ok(url.clone());
         }
-        let document = self.discovery_document(discovery).await?;
-        let url = discovery.jwks_uri(&document)?;
-        if memory
-            .discovered
-            .as_ref()
-            .is_some_and(|(before, _)| *before != url)
-        {
-            memory.etag = None;
+        match (self.discover(discovery).await, &memory.discovered) {
+            (Ok(url), before) => {
+                if before.as_ref().is_some_and(|(before, _)| *before != url) {
+                    memory.etag = None;
+                }
+                memory.discovered = Some((url.clone(), now));
+                memory.unconfirmed = None;
+                Ok(url)
+            }
+            // A document that is gone or lies about its issuer changes nothing: the keys are where
+            // they were, and rotation must still be seen.
+            (Err(error), Some((known, _))) => {
+                warn!(provider = &*self.provider, %error, "discovery failed, its last answer is used");
+                self.metrics.count_fetch(&self.provider, error.outcome());
+                memory.unconfirmed = Some(error);
+                Ok(known.clone())
+            }
+            (Err(error), None) => Err(error),
         }
-        memory.discovered = Some((url.clone(), now));
-        Ok(url)
+    }
+
+    async fn discover(&self, discovery: &Discovery) -> Result<Url, FetchError> {
+        Ok(discovery.jwks_uri(&self.discovery_document(discovery).await?)?)
     }
 
     async fn discovery_document(&self, discovery: &Discovery) -> Result<Bytes, FetchError> {

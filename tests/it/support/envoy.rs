@@ -30,6 +30,10 @@ pub struct Options {
     pub manager: Value,
     /// The application named by the route; `None` leaves the choice to the host.
     pub application: Option<&'static str>,
+    /// Further replicas of the service.
+    pub replicas: Vec<String>,
+    /// Merged into the service's cluster.
+    pub cluster: Value,
 }
 
 impl Options {
@@ -40,7 +44,19 @@ impl Options {
             filter: json!({}),
             manager: json!({}),
             application: None,
+            replicas: Vec::new(),
+            cluster: json!({}),
         }
+    }
+
+    /// Several replicas of the service, and how Envoy chooses among them.
+    pub fn replicas(mut self, further: &[&str], cluster: Value) -> Self {
+        self.replicas = further
+            .iter()
+            .map(|address| (*address).to_owned())
+            .collect();
+        self.cluster = cluster;
+        self
     }
 
     pub fn filter(mut self, filter: Value) -> Self {
@@ -71,10 +87,15 @@ pub fn binary() -> PathBuf {
 
 impl Envoy {
     fn start(options: &Options) -> Self {
+        Self::with_config("envoy.json", &config(options).to_string())
+    }
+
+    /// Starts with a whole configuration; the name tells whether it is JSON or YAML.
+    pub fn with_config(file_name: &str, config: &str) -> Self {
         let directory = TempDir::new().expect("a directory");
-        let file = directory.path().join("envoy.json");
+        let file = directory.path().join(file_name);
         let admin_file = directory.path().join("admin");
-        fs::write(&file, config(options).to_string()).expect("written");
+        fs::write(&file, config).expect("written");
         let mut command = Command::new(binary());
         command
             .args([
@@ -157,10 +178,12 @@ fn config(options: &Options) -> Value {
         "@type": "type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions",
         "explicit_http_config": {"http2_protocol_options": {}},
     }});
-    let authz = match options.authz.strip_prefix("unix:") {
-        Some(path) => json!({"pipe": {"path": path}}),
-        None => socket(&options.authz),
-    };
+    let authz: Vec<Value> = std::iter::once(&options.authz)
+        .chain(&options.replicas)
+        .map(|address| endpoint(address))
+        .collect();
+    let mut authz = cluster("authz", &authz, &http2);
+    merge(&mut authz, &options.cluster);
     let upstream = socket(&format!("127.0.0.1:{}", options.upstream_port));
     json!({
         "admin": {"address": socket("127.0.0.1:0")},
@@ -171,19 +194,30 @@ fn config(options: &Options) -> Value {
                     "name": "envoy.filters.network.http_connection_manager", "typed_config": manager}]}],
             }],
             "clusters": [
-                cluster("upstream", &upstream, &json!({})),
-                cluster("authz", &authz, &http2),
+                cluster("upstream", &[upstream], &json!({})),
+                authz,
             ],
         },
     })
 }
 
-fn cluster(name: &str, address: &Value, protocol: &Value) -> Value {
+/// `host:port` or `unix:/path`
+fn endpoint(address: &str) -> Value {
+    match address.strip_prefix("unix:") {
+        Some(path) => json!({"pipe": {"path": path}}),
+        None => socket(address),
+    }
+}
+
+fn cluster(name: &str, addresses: &[Value], protocol: &Value) -> Value {
+    let endpoints: Vec<Value> = addresses
+        .iter()
+        .map(|address| json!({"endpoint": {"address": address}}))
+        .collect();
     json!({
         "name": name, "type": "STATIC", "connect_timeout": "1s",
         "typed_extension_protocol_options": protocol,
-        "load_assignment": {"cluster_name": name, "endpoints": [
-            {"lb_endpoints": [{"endpoint": {"address": address}}]}]},
+        "load_assignment": {"cluster_name": name, "endpoints": [{"lb_endpoints": endpoints}]},
     })
 }
 

@@ -10,6 +10,7 @@ use std::{
 };
 
 use serde_json::{Value, json};
+use tokio::net::TcpSocket;
 
 use super::keys::{SigningKey, shared_rs256};
 
@@ -26,14 +27,13 @@ pub enum Answer {
     Drip(String, Duration),
     /// 200 with this body, after [`Idp::release`] has been called.
     Held(String),
+    /// Exactly these bytes, then the connection is reset.
+    Reset(Vec<u8>),
 }
 
 impl Answer {
     pub fn status(line: &str, headers: &[&str], body: &str) -> Self {
-        let headers: String = headers
-            .iter()
-            .map(|header| format!("{header}\r\n"))
-            .collect();
+        let headers: String = headers.iter().flat_map(|header| [header, "\r\n"]).collect();
         Self::Raw(
             format!(
                 "HTTP/1.1 {line}\r\n{headers}content-length: {}\r\nconnection: close\r\n\r\n{body}",
@@ -169,16 +169,24 @@ impl Shared {
     fn serve_connection(&self, mut stream: TcpStream) {
         let mut reader = BufReader::new(stream.try_clone().expect("a clone"));
         while let Some(request) = read_request(&mut reader) {
-            let answer = {
-                let mut state = self.0.0.lock().unwrap();
-                state.received.push(request.clone());
-                state.answers.get(&request.path).cloned()
+            let Some(answer) = self.answer_to(request) else {
+                return;
             };
-            let answer = answer.unwrap_or_else(|| Answer::status("404 Not Found", &[], ""));
             if !self.give(&mut stream, answer) {
                 return;
             }
         }
+    }
+
+    /// A stopped provider does not answer on connections that are still open either.
+    fn answer_to(&self, request: Received) -> Option<Answer> {
+        let mut state = self.0.0.lock().unwrap();
+        if state.stopped {
+            return None;
+        }
+        let answer = state.answers.get(&request.path).cloned();
+        state.received.push(request);
+        answer.or_else(|| Some(Answer::status("404 Not Found", &[], "")))
     }
 
     /// Returns whether the connection may be used again.
@@ -189,6 +197,13 @@ impl Shared {
                 let _ = stream.write_all(&bytes);
                 false
             }
+            Answer::Reset(bytes) => {
+                let _ = stream.write_all(&bytes);
+                let clone = stream.try_clone().expect("a clone");
+                // Closing without lingering sends RST instead of FIN.
+                let _ = TcpSocket::from_std_stream(clone).set_zero_linger();
+                false
+            }
             Answer::Hang => {
                 self.wait_until(|state| state.stopped);
                 false
@@ -197,15 +212,11 @@ impl Shared {
                 self.wait_until(|state| state.released || state.stopped);
                 stream.write_all(&ok(&body)).is_ok()
             }
-            Answer::Drip(body, pause) => {
-                for byte in ok(&body) {
-                    if stream.write_all(&[byte]).is_err() {
-                        return false;
-                    }
-                    thread::sleep(pause);
-                }
-                true
-            }
+            Answer::Drip(body, pause) => ok(&body).into_iter().all(|byte| {
+                let written = stream.write_all(&[byte]).is_ok();
+                thread::sleep(pause);
+                written
+            }),
         }
     }
 

@@ -1,0 +1,278 @@
+use std::collections::{BTreeMap, HashMap};
+
+use serde_json::json;
+
+use super::*;
+use crate::{
+    identity::{Mapping, MappingError, Username, UsernamePolicy, UsernameRule},
+    verify::{
+        Rejection, Unavailable,
+        algorithm::Algorithm,
+        claims::{Audiences, ClaimPath, ClaimRules, TypPolicy},
+        jwt::JwtVerifier,
+        keys::{Candidates, KeySet, VerifyingKey},
+    },
+};
+
+const NOW: i64 = 1_790_000_100;
+const LIMITS: CacheLimits = CacheLimits {
+    ttl: Duration::from_mins(5),
+    entries: 1000,
+    bytes: 1_000_000,
+};
+
+/// Two clocks that a test moves apart.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "an instant can only be made by reading the clock"
+)]
+fn now() -> Now {
+    Now {
+        unix_seconds: NOW,
+        instant: Instant::now(),
+    }
+}
+
+fn later(now: Now, wall: i64, monotonic: u64) -> Now {
+    Now {
+        unix_seconds: now.unix_seconds + wall,
+        instant: now.instant + Duration::from_secs(monotonic),
+    }
+}
+
+fn cache(limits: CacheLimits) -> TokenCache {
+    TokenCache::new(&[7; 32], limits)
+}
+
+fn key(cache: &TokenCache, token: &str) -> TokenKey {
+    let token = BearerToken::parse(token.as_bytes()).unwrap_or_else(|error| panic!("{error}"));
+    cache.key(token, &Selector::new(0, []))
+}
+
+fn token(number: u32) -> String {
+    format!("Bearer token-{number}")
+}
+
+fn key_set() -> KeySet {
+    // RFC 8037 appendix A.2.
+    let jwk = json!({"kty": "OKP", "crv": "Ed25519", "kid": "k1",
+        "x": "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"});
+    KeySet::parse(json!({ "keys": [jwk] }).to_string().as_bytes()).expect("a key set")
+}
+
+fn signing_key(set: &KeySet) -> Arc<VerifyingKey> {
+    match set.select(Some("k1"), Algorithm::EdDSA) {
+        Candidates::Keys(keys) => Arc::clone(&keys[0]),
+        other @ (Candidates::WrongAlgorithm | Candidates::Unknown) => panic!("{other:?}"),
+    }
+}
+
+fn provider() -> Arc<Provider> {
+    let rules = ClaimRules {
+        audiences: Audiences::OneOf(vec!["jira-api".to_owned()]),
+        clients: None,
+        typ: TypPolicy::AccessToken,
+        leeway: Duration::ZERO,
+        max_lifetime: Duration::from_hours(24),
+        required: BTreeMap::new(),
+        machine_markers: Vec::new(),
+    };
+    let rule = UsernameRule {
+        claim: ClaimPath::parse("sub").expect("a path"),
+        map: None,
+        regex: None,
+        strip_domain: None,
+        prefix: String::new(),
+        lower_case: true,
+        policy: UsernamePolicy::default(),
+    };
+    Arc::new(Provider {
+        name: "idp".into(),
+        verifier: JwtVerifier {
+            algorithms: vec![Algorithm::EdDSA],
+            rules,
+        },
+        mapping: Mapping {
+            rule,
+            machine_clients: HashMap::new(),
+        },
+        required_scopes: Vec::new(),
+    })
+}
+
+/// An identity that ends so many seconds after [`NOW`].
+fn identity(key: &Arc<VerifyingKey>, life: i64, scope_bytes: usize) -> Arc<Identity> {
+    Arc::new(Identity {
+        username: Username::parse("alice", &UsernamePolicy::default()).expect("a name"),
+        provider: "idp".into(),
+        client: None,
+        scopes: vec!["s".repeat(scope_bytes)],
+        valid_until: NOW + life,
+        key: Arc::clone(key),
+    })
+}
+
+fn hit(cache: &TokenCache, key: TokenKey, now: Now) -> Option<bool> {
+    cache.get(key, now).map(|remembered| remembered.is_ok())
+}
+
+#[test]
+fn an_identity_ends_with_its_token_and_with_the_time_to_live() {
+    let signer = signing_key(&key_set());
+    let start = now();
+    for (life, good_until) in [(60, 60), (3600, 300)] {
+        let cache = cache(LIMITS);
+        let key = key(&cache, "Bearer a");
+        cache.remember(key, &Ok((identity(&signer, life, 0), provider())), start);
+        let at = |seconds: u64| later(start, i64::try_from(seconds).unwrap(), seconds);
+        assert_eq!(hit(&cache, key, at(good_until - 1)), Some(true));
+        assert_eq!(hit(&cache, key, at(good_until)), None);
+        assert_eq!(hit(&cache, key, start), None, "it does not come back");
+    }
+}
+
+#[test]
+fn a_jump_of_the_wall_clock_prolongs_nothing() {
+    let signer = signing_key(&key_set());
+    let start = now();
+    for (wall, monotonic, good) in [
+        (-3600, 59, Some(true)),
+        (-3600, 60, None),
+        (-1_000_000, 60, None),
+        (3600, 1, None),
+        (i64::MIN, 1, Some(true)),
+        (i64::MAX, 1, None),
+    ] {
+        let cache = cache(LIMITS);
+        let key = key(&cache, "Bearer a");
+        cache.remember(key, &Ok((identity(&signer, 60, 0), provider())), start);
+        let now = Now {
+            unix_seconds: NOW.saturating_add(wall),
+            ..later(start, 0, monotonic)
+        };
+        assert_eq!(hit(&cache, key, now), good, "wall {wall}, real {monotonic}");
+    }
+}
+
+#[test]
+fn an_identity_ends_when_its_key_is_withdrawn() {
+    let set = key_set();
+    let signer = signing_key(&set);
+    let (cache, start) = (cache(LIMITS), now());
+    let key = key(&cache, "Bearer a");
+    cache.remember(key, &Ok((identity(&signer, 60, 0), provider())), start);
+    assert_eq!(hit(&cache, key, start), Some(true));
+    let _empty = KeySet::default().succeed(&set);
+    assert_eq!(hit(&cache, key, start), None);
+}
+
+#[test]
+fn what_a_moment_could_change_is_not_remembered() {
+    let (cache, start) = (cache(LIMITS), now());
+    for (number, denial) in [
+        Denial::from(Rejection::NotYetValid("nbf")),
+        Rejection::UnknownKey.into(),
+        Rejection::LifetimeTooLong.into(),
+        Unavailable::NoKeys.into(),
+        Unavailable::StaleKeys.into(),
+        Unavailable::NoRefresh.into(),
+        Unavailable::Overloaded.into(),
+        Unavailable::Deadline.into(),
+        Unavailable::Internal.into(),
+        Denial::NoCredential,
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let key = key(&cache, &format!("Bearer {number}"));
+        let reason = denial.reason();
+        cache.remember(key, &Err(denial), start);
+        assert_eq!(hit(&cache, key, start), None, "{reason}");
+    }
+}
+
+#[test]
+fn a_definite_refusal_is_remembered_for_five_seconds_of_real_time() {
+    let (cache, start) = (cache(LIMITS), now());
+    for denial in [
+        Denial::from(Rejection::BadSignature),
+        Rejection::Expired.into(),
+        MappingError::ClaimMissing.into(),
+    ] {
+        let key = key(&cache, &format!("Bearer {}", denial.reason()));
+        cache.remember(key, &Err(denial), start);
+        assert_eq!(hit(&cache, key, later(start, 0, 4)), Some(false));
+        assert_eq!(hit(&cache, key, later(start, -3600, 5)), None);
+    }
+}
+
+#[test]
+fn a_flood_of_refused_tokens_evicts_no_identity_and_is_bounded() {
+    let signer = signing_key(&key_set());
+    let (cache, start) = (cache(LIMITS), now());
+    let good: Vec<_> = (0..100).map(|number| key(&cache, &token(number))).collect();
+    for key in &good {
+        cache.remember(*key, &Ok((identity(&signer, 60, 0), provider())), start);
+    }
+    for number in 1000..31_000 {
+        let key = key(&cache, &token(number));
+        cache.remember(key, &Err(Rejection::BadSignature.into()), start);
+    }
+    cache.refused.run_pending_tasks();
+    cache.verified.run_pending_tasks();
+    assert!(cache.sizes().refused <= REFUSED_ENTRIES);
+    assert!(cache.sizes().refused > 0);
+    for key in good {
+        assert_eq!(hit(&cache, key, start), Some(true));
+    }
+}
+
+#[test]
+fn identities_are_bounded_in_number_and_in_bytes() {
+    let signer = signing_key(&key_set());
+    let provider = provider();
+    // Small identities meet the bound on their number, large ones the bound on their bytes.
+    for (scope_bytes, most) in [(0, LIMITS.entries), (10_000, 100)] {
+        let (cache, start) = (cache(LIMITS), now());
+        for number in 0..5000 {
+            let known = (identity(&signer, 60, scope_bytes), Arc::clone(&provider));
+            cache.remember(key(&cache, &token(number)), &Ok(known), start);
+        }
+        cache.verified.run_pending_tasks();
+        let sizes = cache.sizes();
+        assert!(
+            sizes.identities <= u64::from(most),
+            "{scope_bytes} {sizes:?}"
+        );
+        assert!(sizes.identities >= u64::from(most) / 2, "{sizes:?}");
+        assert!(sizes.bytes <= LIMITS.bytes, "{sizes:?}");
+    }
+}
+
+#[test]
+fn identities_that_are_gone_take_their_memory_with_them() {
+    let signer = signing_key(&key_set());
+    let provider = provider();
+    let before = Arc::strong_count(&signer);
+    let (cache, start) = (cache(LIMITS), now());
+    for number in 0..5000 {
+        let known = (identity(&signer, 60, 0), Arc::clone(&provider));
+        cache.remember(key(&cache, &token(number)), &Ok(known), start);
+    }
+    cache.verified.run_pending_tasks();
+    // Every identity holds its key, so the holders are the identities in memory. moka frees the
+    // last few a little later.
+    let held = u64::try_from(Arc::strong_count(&signer) - before).unwrap();
+    assert!(held <= 2 * u64::from(LIMITS.entries), "{held} of 5000");
+}
+
+#[test]
+fn the_key_of_a_token_depends_on_token_provider_list_and_process() {
+    let (one, other) = (cache(LIMITS), TokenCache::new(&[8; 32], LIMITS));
+    let token = BearerToken::parse(b"Bearer a").expect("a token");
+    let here = one.key(token, &Selector::new(0, []));
+    assert!(here == one.key(token, &Selector::new(0, [])));
+    assert!(here != one.key(token, &Selector::new(1, [])));
+    assert!(here != other.key(token, &Selector::new(0, [])));
+    assert!(here != key(&one, "Bearer b"));
+}
