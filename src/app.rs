@@ -1,8 +1,9 @@
 //! Puts a configuration to work: the only constructor, the only place that starts tasks, and the
 //! only one that knows how the service stops.
 
+mod parts;
+
 use std::{
-    collections::BTreeMap,
     io,
     sync::{
         Arc,
@@ -23,10 +24,11 @@ use tonic_health::{
 };
 use tracing::{info, warn};
 
+use self::parts::Parts;
 use crate::{
     admin::{self, Admin},
     clock::Clock,
-    config::{ApplicationConfig, Config, Limits, Listen, ProviderConfig, Shutdown},
+    config::{Config, Limits, Listen, Shutdown},
     grpc::{
         AuthorizationService, FailClosedLayer,
         listener::Listener,
@@ -38,12 +40,7 @@ use crate::{
         FILE_DESCRIPTOR_SET, envoy::service::auth::v3::authorization_server::AuthorizationServer,
     },
     pipeline::{CacheLimits, Pipeline, TokenCache},
-    provider::{Issuer, Provider, Selector},
-    route::{Application, Routes as ApplicationRoutes},
-    verify::{
-        claims::Audiences,
-        keyring::{KeyFetcher, Keyring},
-    },
+    verify::keyring::{KeyFetcher, Keyring},
 };
 
 /// Health services that follow readiness. `""` is what most probes ask, the full name what Envoy
@@ -155,7 +152,10 @@ impl App {
         let now = self.service.clock.now().instant;
         let problem = |(provider, keyring): &(Arc<str>, Arc<Keyring>)| {
             let status = keyring.status(now);
-            Some(format!("provider {provider}, issuer {}: {}", status.issuer, status.last_error?))
+            Some(format!(
+                "provider {provider}, issuer {}: {}",
+                status.issuer, status.last_error?
+            ))
         };
         self.keyrings.iter().filter_map(problem).collect()
     }
@@ -326,84 +326,5 @@ impl From<Limits> for CacheLimits {
             entries: limits.cache_entries,
             bytes: limits.cache_bytes,
         }
-    }
-}
-
-/// Providers and what belongs to them, while they are put together.
-#[derive(Default)]
-struct Parts {
-    /// By their position in the configuration: the issuers of each provider.
-    issuers: Vec<Vec<Issuer>>,
-    keyrings: Vec<(Arc<str>, Arc<Keyring>)>,
-    fetchers: Vec<(Arc<Keyring>, KeyFetcher)>,
-}
-
-impl Parts {
-    fn add_provider(
-        &mut self,
-        config: ProviderConfig,
-        outbound: &Outbound,
-        metrics: &Metrics,
-        clock: &Arc<dyn Clock>,
-    ) {
-        let name: Arc<str> = config.name.into();
-        let unbound = config.verifier.rules.audiences == Audiences::Unbound;
-        metrics.set_unbound(&name, unbound);
-        if unbound {
-            warn!(
-                provider = &*name,
-                "accept_unbound_tokens: tokens made for any application are accepted"
-            );
-        }
-        let provider = Arc::new(Provider {
-            name: Arc::clone(&name),
-            verifier: config.verifier,
-            mapping: config.mapping,
-            required_scopes: config.required_scopes,
-        });
-        let mut issuers = Vec::new();
-        for issuer in config.issuers {
-            let keyring = Arc::new(Keyring::new(issuer.issuer, config.max_stale));
-            let fetcher = KeyFetcher {
-                provider: Arc::clone(&name),
-                source: issuer.source,
-                outbound: outbound.clone(),
-                metrics: metrics.clone(),
-                clock: Arc::clone(clock),
-                dice: rand::random,
-            };
-            self.keyrings
-                .push((Arc::clone(&name), Arc::clone(&keyring)));
-            self.fetchers.push((Arc::clone(&keyring), fetcher));
-            issuers.push(Issuer {
-                provider: Arc::clone(&provider),
-                keyring,
-            });
-        }
-        self.issuers.push(issuers);
-    }
-
-    /// Applications that accept the same providers share a selector, and so their cache entries.
-    fn routes(&self, applications: Vec<ApplicationConfig>) -> ApplicationRoutes {
-        let mut selectors: BTreeMap<Vec<usize>, Arc<Selector>> = BTreeMap::new();
-        let mut routes = ApplicationRoutes::default();
-        for config in applications {
-            let next = u32::try_from(selectors.len()).unwrap_or(u32::MAX);
-            let issuers = config
-                .providers
-                .iter()
-                .filter_map(|position| self.issuers.get(*position));
-            let issuers: Vec<Issuer> = issuers.flatten().cloned().collect();
-            let selector = selectors
-                .entry(config.providers)
-                .or_insert_with(|| Arc::new(Selector::new(next, issuers)));
-            let application = Application {
-                name: config.name.into(),
-                providers: Arc::clone(selector),
-                public_paths: config.public_paths,
-            };
-            routes.insert(application, config.hosts);
-        }
-        routes
     }
 }

@@ -1,6 +1,7 @@
 //! Logs: one line per decision, and nothing secret in any of them.
 
 use std::{
+    borrow::Cow,
     fmt,
     io::{self, IsTerminal},
     panic,
@@ -140,20 +141,15 @@ impl fmt::Display for Path<'_> {
             return Harmless(self.0).fmt(f);
         }
         let path = self.0.split('#').next().unwrap_or(self.0);
-        let mut shown = String::with_capacity(path.len());
-        for (index, segment) in path.split('/').enumerate() {
-            if index > 0 {
-                shown.push('/');
-            }
-            match segment.split_once(';') {
-                Some((name, parameters)) => {
-                    shown.push_str(name);
-                    shown.push_str(if parameters.is_empty() { ";" } else { ";..." });
-                }
-                None => shown.push_str(segment),
-            }
-        }
-        Harmless(&shown).fmt(f)
+        let segments: Vec<_> = path.split('/').map(without_parameters).collect();
+        Harmless(&segments.join("/")).fmt(f)
+    }
+}
+
+fn without_parameters(segment: &str) -> Cow<'_, str> {
+    match segment.split_once(';') {
+        Some((name, parameters)) if !parameters.is_empty() => format!("{name};...").into(),
+        Some(_) | None => segment.into(),
     }
 }
 

@@ -112,7 +112,8 @@ where
         let clock = Arc::clone(&self.clock);
         Box::pin(async move {
             let answered = AssertUnwindSafe(async {
-                request.extensions_mut().insert(Arrived(clock.now().instant));
+                let arrived = Arrived(clock.now().instant);
+                request.extensions_mut().insert(arrived);
                 ready.call(request).await
             });
             match answered.catch_unwind().await {

@@ -53,7 +53,10 @@ impl Listener {
                     return Err(io::ErrorKind::AddrInUse.into());
                 }
                 remove_stale_socket(path)?;
-                Ok(Self::Unix(UnixListener::bind(path)?, SocketFile(path.clone())))
+                Ok(Self::Unix(
+                    UnixListener::bind(path)?,
+                    SocketFile(path.clone()),
+                ))
             }
         }
     }

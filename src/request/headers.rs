@@ -19,7 +19,9 @@ pub struct Header {
 
 impl fmt::Debug for Headers {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_list().entries(self.0.iter().map(|header| &header.name)).finish()
+        f.debug_list()
+            .entries(self.0.iter().map(|header| &header.name))
+            .finish()
     }
 }
 

@@ -1,3 +1,9 @@
+#![expect(
+    clippy::too_many_lines,
+    clippy::wildcard_enum_match_arm,
+    reason = "one table of all denials"
+)]
+
 use std::sync::Arc;
 
 use proptest::prelude::*;

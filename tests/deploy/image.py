@@ -18,7 +18,7 @@ from typing import Any
 SHELL_LESS = re.compile(r"gcr\.io/distroless/(cc|base|base-nossl)-debian(\d+):nonroot(@sha256:[0-9a-f]{64})?")
 DEBIAN = {"bullseye": 11, "bookworm": 12, "trixie": 13, "forky": 14}
 # Sources that the dependency layer writes as empty files.
-STUBBED = {"src/main.rs", "src/lib.rs", "build.rs"}
+STUBBED = {"src/main.rs", "src/lib.rs", "build.rs", "benches/load/main.rs"}
 
 
 @dataclass

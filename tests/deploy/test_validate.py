@@ -274,6 +274,7 @@ class TestImage(unittest.TestCase):
             (root / "proto").mkdir()
             (root / "build.rs").write_text("fn main() {}")
             (root / "Cargo.lock").write_text("")
+            (root / "README.md").write_text("")
             (root / "Cargo.toml").write_text('[package]\nname = "x"\nrust-version = "1.90"\n[[bench]]\nname = "hot"\nharness = false\n')
             (root / "src/main.rs").write_text('const S: &str = include_str!("../schema/config.json");\nfn main() {}')
             loaded = validate.load_image(self.world)

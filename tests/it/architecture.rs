@@ -21,14 +21,24 @@ fn code() -> Vec<(String, String)> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
     let mut files = Vec::new();
     sources(&root, &mut files);
-    let name = |path: &Path| path.strip_prefix(&root).expect("below src").display().to_string();
+    let name = |path: &Path| {
+        path.strip_prefix(&root)
+            .expect("below src")
+            .display()
+            .to_string()
+    };
     files
         .iter()
         .map(|path| (name(path), fs::read_to_string(path).expect("text")))
-        .filter(|(name, _)| !name.ends_with("tests.rs"))
+        .filter(|(name, _)| !name.ends_with("tests.rs") && !name.contains("/tests/"))
         .map(|(name, text)| {
-            let code = text.split("#[cfg(test)]\nmod tests").next().unwrap_or_default();
-            let code = code.lines().filter(|line| !line.trim_start().starts_with("//"));
+            let code = text
+                .split("#[cfg(test)]\nmod tests")
+                .next()
+                .unwrap_or_default();
+            let code = code
+                .lines()
+                .filter(|line| !line.trim_start().starts_with("//"));
             (name, code.collect::<Vec<_>>().join("\n"))
         })
         .collect()
@@ -38,14 +48,20 @@ fn code() -> Vec<(String, String)> {
 fn offenders(words: &[&str], allowed: &[&str]) -> Vec<String> {
     let is_allowed = |name: &str| allowed.iter().any(|prefix| name.starts_with(prefix));
     let offends = |text: &str| words.iter().any(|word| text.contains(word));
-    code().into_iter().filter(|(name, text)| !is_allowed(name) && offends(text)).map(|(name, _)| name).collect()
+    code()
+        .into_iter()
+        .filter(|(name, text)| !is_allowed(name) && offends(text))
+        .map(|(name, _)| name)
+        .collect()
 }
 
 const NONE: [String; 0] = [];
 
 #[test]
 fn protobuf_stays_at_the_edges_of_the_walk() {
-    let edges = ["pb.rs", "lib.rs", "grpc", "request", "response", "app.rs", "cli/"];
+    let edges = [
+        "pb.rs", "lib.rs", "grpc", "request", "response", "app.rs", "cli/",
+    ];
     assert_eq!(offenders(&["crate::pb", "pb::", "tonic::"], &edges), NONE);
 }
 
@@ -56,13 +72,22 @@ fn untyped_errors_stay_in_the_commands() {
 
 #[test]
 fn only_the_clock_reads_the_clock() {
-    assert_eq!(offenders(&["Instant::now()", "Timestamp::now()", "SystemTime::now()"], &["clock.rs"]), NONE);
+    assert_eq!(
+        offenders(
+            &["Instant::now()", "Timestamp::now()", "SystemTime::now()"],
+            &["clock.rs"]
+        ),
+        NONE
+    );
 }
 
 #[test]
 fn tasks_and_threads_are_started_where_they_are_stopped() {
     let places = ["app.rs", "grpc/server.rs", "cli/serve.rs"];
-    assert_eq!(offenders(&["tokio::spawn", ".spawn(", "spawn_blocking"], &places), NONE);
+    assert_eq!(
+        offenders(&["tokio::spawn", ".spawn(", "spawn_blocking"], &places),
+        NONE
+    );
 }
 
 #[test]
@@ -75,13 +100,28 @@ fn only_outbound_makes_http_clients() {
 fn a_step_knows_only_the_steps_before_it() {
     // In the order of the walk. A provider carries the rules of the two steps that judge its
     // tokens, so those stand before it here; an application carries its providers.
-    let order = ["request", "credential", "verify", "identity", "provider", "route", "policy", "verdict", "pipeline", "response", "grpc"];
+    let order = [
+        "request",
+        "credential",
+        "verify",
+        "identity",
+        "provider",
+        "route",
+        "policy",
+        "verdict",
+        "pipeline",
+        "response",
+        "grpc",
+    ];
     for (name, text) in code() {
         let step = name.split(['.', '/']).next().expect("a name");
-        let Some(position) = order.iter().position(|known| *known == step) else { continue };
+        let Some(position) = order.iter().position(|known| *known == step) else {
+            continue;
+        };
         // A decision is what a response is made of, and what metrics and logs tell about.
         for later in order.iter().skip(position + 1) {
-            let uses = text.contains(&format!("crate::{later}")) || text.contains(&format!("    {later}::"));
+            let uses = text.contains(&format!("crate::{later}"))
+                || text.contains(&format!("    {later}::"));
             let allowed = (step, *later) == ("verify", "provider") && name.contains("preset");
             assert!(!uses || allowed, "{name} uses the later step {later}");
         }
@@ -92,7 +132,12 @@ fn a_step_knows_only_the_steps_before_it() {
 fn no_file_outgrows_its_reader() {
     let long: Vec<_> = code()
         .into_iter()
-        .map(|(name, text)| (text.lines().filter(|line| !line.trim().is_empty()).count(), name))
+        .map(|(name, text)| {
+            (
+                text.lines().filter(|line| !line.trim().is_empty()).count(),
+                name,
+            )
+        })
         .filter(|(lines, _)| *lines > 330)
         .collect();
     assert_eq!(long, []);

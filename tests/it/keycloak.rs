@@ -27,16 +27,27 @@ impl Keycloak {
         let ready = process.wait_for("Keycloak", |line| {
             serde_json::from_str(line.strip_prefix("ready ")?).ok()
         });
-        Self { _process: process, ready }
+        Self {
+            _process: process,
+            ready,
+        }
     }
 
     fn url(&self, name: &str) -> &str {
-        self.ready[name].as_str().unwrap_or_else(|| panic!("{name} in the ready line"))
+        self.ready[name]
+            .as_str()
+            .unwrap_or_else(|| panic!("{name} in the ready line"))
     }
 
     /// The answer of the token endpoint.
     fn tokens(&self, form: &str) -> Value {
-        let answer = http("POST", self.url("token_endpoint"), None, "application/x-www-form-urlencoded", form);
+        let answer = http(
+            "POST",
+            self.url("token_endpoint"),
+            None,
+            "application/x-www-form-urlencoded",
+            form,
+        );
         assert_eq!(answer.status, 200, "{}", answer.body);
         serde_json::from_str(&answer.body).expect("JSON")
     }
@@ -51,11 +62,29 @@ impl Keycloak {
     fn admin(&self, method: &str, path: &str, body: &Value) -> Answer {
         let form = "grant_type=password&client_id=admin-cli&username=admin&password=admin";
         let endpoint = self.url("admin_token_endpoint");
-        let answer = http("POST", endpoint, None, "application/x-www-form-urlencoded", form);
+        let answer = http(
+            "POST",
+            endpoint,
+            None,
+            "application/x-www-form-urlencoded",
+            form,
+        );
         let tokens: Value = serde_json::from_str(&answer.body).expect("JSON");
-        let token = tokens["access_token"].as_str().expect("the administrator's token");
-        let body = if body.is_null() { String::new() } else { body.to_string() };
-        http(method, &format!("{}{path}", self.url("admin")), Some(token), "application/json", &body)
+        let token = tokens["access_token"]
+            .as_str()
+            .expect("the administrator's token");
+        let body = if body.is_null() {
+            String::new()
+        } else {
+            body.to_string()
+        };
+        http(
+            method,
+            &format!("{}{path}", self.url("admin")),
+            Some(token),
+            "application/json",
+            &body,
+        )
     }
 
     /// Adds a signing key that is preferred to all others; returns where it can be deleted.
@@ -73,7 +102,9 @@ impl Keycloak {
 fn http(method: &str, url: &str, bearer: Option<&str>, kind: &str, body: &str) -> Answer {
     let rest = url.strip_prefix("http://").expect("http");
     let (address, path) = rest.split_once('/').expect("a path");
-    let authorization = bearer.map(|token| format!("Authorization: Bearer {token}\r\n")).unwrap_or_default();
+    let authorization = bearer
+        .map(|token| format!("Authorization: Bearer {token}\r\n"))
+        .unwrap_or_default();
     let length = body.len();
     client::send(
         address,
@@ -138,11 +169,17 @@ fn machines_pass_only_when_mapped(keycloak: &Keycloak, preset: &str, service: &m
     let tokens = keycloak.tokens(form);
     let token = tokens["access_token"].as_str().expect("a token");
     let unmapped = service.check_token(token);
-    assert_eq!((unmapped.status, unmapped.reason()), (403, "machine_client_not_mapped"));
+    assert_eq!(
+        (unmapped.status, unmapped.reason()),
+        (403, "machine_client_not_mapped")
+    );
 
     let mut mapped = Service::with_config(&preset.replace("MAPPED", "ci"));
     assert_eq!(mapped.check_token(token).user(), Some("svc-ci"));
-    assert_eq!(mapped.check_token(&keycloak.user_token("cli")).user(), Some("alice"));
+    assert_eq!(
+        mapped.check_token(&keycloak.user_token("cli")).user(),
+        Some("alice")
+    );
 }
 
 /// The generic form with discovery, and no leeway, so that the end can be watched.
@@ -154,8 +191,14 @@ fn a_token_expires(keycloak: &Keycloak, issuer: &str) {
     ));
     let token = keycloak.user_token("short");
     let first = service.check_token(&token);
-    assert!(first.user() == Some("alice") || first.reason() == "expired", "{}", first.reason());
-    eventually("the token's expiry", || (service.check_token(&token).reason() == "expired").then_some(()));
+    assert!(
+        first.user() == Some("alice") || first.reason() == "expired",
+        "{}",
+        first.reason()
+    );
+    eventually("the token's expiry", || {
+        (service.check_token(&token).reason() == "expired").then_some(())
+    });
     assert_eq!(service.check_token(&token).status, 401);
 }
 
@@ -167,14 +210,27 @@ fn a_new_key_is_found_and_a_removed_one_forgotten(
     let old = keycloak.user_token("cli");
     keycloak.rotate(200);
     let new = keycloak.user_token("cli");
-    assert_eq!(service.check_token(&new).user(), Some("alice"), "the key is fetched on its first use");
-    assert_eq!(service.check_token(&old).user(), Some("alice"), "the old key is still published");
+    assert_eq!(
+        service.check_token(&new).user(),
+        Some("alice"),
+        "the key is fetched on its first use"
+    );
+    assert_eq!(
+        service.check_token(&old).user(),
+        Some("alice"),
+        "the old key is still published"
+    );
 
     let removed = keycloak.rotate(300);
     let lost = keycloak.user_token("cli");
     let mut fresh = Service::with_config(preset);
     assert_eq!(fresh.check_token(&lost).user(), Some("alice"));
-    assert_eq!(keycloak.admin("DELETE", &format!("/components/{removed}"), &Value::Null).status, 204);
+    assert_eq!(
+        keycloak
+            .admin("DELETE", &format!("/components/{removed}"), &Value::Null)
+            .status,
+        204
+    );
     let mut after = Service::with_config(preset);
     let outcome = after.check_token(&lost);
     assert_eq!((outcome.status, outcome.reason()), (401, "unknown_key"));
@@ -185,9 +241,18 @@ fn a_new_key_is_found_and_a_removed_one_forgotten(
 /// fact that operators must know (docs/PROVIDERS.md).
 fn a_disabled_realm_issues_nothing(keycloak: &Keycloak, service: &mut Service) {
     let token = keycloak.user_token("cli");
-    assert_eq!(keycloak.admin("PUT", "", &json!({"enabled": false})).status, 204);
+    assert_eq!(
+        keycloak.admin("PUT", "", &json!({"enabled": false})).status,
+        204
+    );
     let form = "grant_type=password&client_id=cli&username=alice&password=alice-password";
-    let refused = http("POST", keycloak.url("token_endpoint"), None, "application/x-www-form-urlencoded", form);
+    let refused = http(
+        "POST",
+        keycloak.url("token_endpoint"),
+        None,
+        "application/x-www-form-urlencoded",
+        form,
+    );
     assert_eq!(refused.status, 403, "{}", refused.body);
     assert_eq!(service.check_token(&token).user(), Some("alice"));
 }

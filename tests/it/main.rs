@@ -6,7 +6,9 @@
     clippy::indexing_slicing,
     clippy::string_slice,
     clippy::as_conversions,
-    clippy::missing_panics_doc,
+    clippy::print_stderr,
+    clippy::format_collect,
+    clippy::cast_possible_wrap,
     clippy::disallowed_methods,
     let_underscore_drop,
     unreachable_pub,
@@ -16,6 +18,10 @@
 mod support;
 
 mod architecture;
+mod command_line;
+mod envoy_facts;
 mod keycloak;
 mod provider_faults;
+mod token_attacks;
+mod transport;
 mod walk;

@@ -49,3 +49,17 @@ fn no_token_is_a_401_with_a_challenge_and_nothing_reaches_the_product() {
     );
     assert!(upstream.seen().is_empty());
 }
+
+#[test]
+fn fetching_keys_tells_the_provider_nothing_about_a_request() {
+    let idp = Idp::start();
+    let mut service = Service::start(&idp);
+    let token = Token::of(&idp.issuer).signed();
+    assert_eq!(service.check_token(&token).user(), Some("alice"));
+
+    for request in idp.received() {
+        let mut sent: Vec<_> = request.headers.keys().map(String::as_str).collect();
+        sent.sort_unstable();
+        assert_eq!(sent, ["accept", "host", "user-agent"], "{}", request.path);
+    }
+}

@@ -147,7 +147,11 @@ impl Keyring {
                     .metrics
                     .count_fetch(&fetcher.provider, news.outcome());
                 let keys = self.renewed(news, &before, &fetcher.provider);
-                let loaded = Loaded { keys, confirmed: Some(now), error: memory.unconfirmed };
+                let loaded = Loaded {
+                    keys,
+                    confirmed: Some(now),
+                    error: memory.unconfirmed,
+                };
                 (loaded, memory.schedule.after_success(now, max_age, dice))
             }
             Err(error) => {
@@ -156,7 +160,10 @@ impl Keyring {
                     .count_fetch(&fetcher.provider, error.outcome());
                 let have_keys = !before.keys.is_empty();
                 let retry_after = error.retry_after(have_keys);
-                let failure = Failure { have_keys, retry_after };
+                let failure = Failure {
+                    have_keys,
+                    retry_after,
+                };
                 let next = memory.schedule.after_failure(now, failure, dice);
                 warn!(
                     provider = &*fetcher.provider,

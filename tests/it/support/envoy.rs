@@ -9,7 +9,7 @@ use super::{children::Running, client, eventually};
 
 /// A running Envoy.
 pub struct Envoy {
-    pub process: Running,
+    _process: Running,
     /// `host:port` of the listener.
     pub address: String,
     /// `host:port` of Envoy's own admin interface.
@@ -24,7 +24,7 @@ pub struct Options {
     /// `host:port` or `unix:/path` of the service.
     pub authz: String,
     pub upstream_port: u16,
-    /// Merged into the ext_authz filter's configuration.
+    /// Merged into the `ext_authz` filter's configuration.
     pub filter: Value,
     /// Merged into the HTTP connection manager's configuration.
     pub manager: Value,
@@ -130,7 +130,7 @@ impl Envoy {
             (client::get(&admin, "/ready", &[]).status == 200).then_some(())
         });
         Self {
-            process,
+            _process: process,
             address,
             admin,
             _directory: directory,

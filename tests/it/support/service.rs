@@ -25,7 +25,7 @@ pub struct Service {
     pub grpc: String,
     /// `host:port` of the admin port.
     pub admin: String,
-    pub directory: TempDir,
+    _directory: TempDir,
     runtime: Runtime,
     client: Option<AuthorizationClient<Channel>>,
 }
@@ -92,7 +92,7 @@ impl Service {
             process,
             grpc,
             admin,
-            directory,
+            _directory: directory,
             runtime,
             client: None,
         }
@@ -255,7 +255,6 @@ pub struct Outcome {
     pub removes: Vec<String>,
     pub body: String,
     pub metadata: HashMap<String, String>,
-    pub response: CheckResponse,
 }
 
 impl Outcome {
@@ -276,7 +275,7 @@ impl Outcome {
         let metadata = metadata
             .map(|(name, value)| (name.clone(), text(value)))
             .collect();
-        let (status, options, removes, body) = match response.http_response.clone() {
+        let (status, options, removes, body) = match response.http_response {
             Some(HttpResponse::OkResponse(ok)) => {
                 assert_eq!(code, 0, "an OK response with a status that denies");
                 (200, ok.headers, ok.headers_to_remove, String::new())
@@ -313,7 +312,6 @@ impl Outcome {
             removes,
             body,
             metadata,
-            response,
         }
     }
 

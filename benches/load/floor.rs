@@ -1,0 +1,76 @@
+//! The floor: the least that a gRPC service of this protocol can cost. tonic as it comes, on tokio's
+//! default runtime, the same generated code, one constant answer, no log.
+
+use std::{
+    io::{self, Read, Write},
+    process::ExitCode,
+    thread,
+};
+
+use atlassian_authz::pb::envoy::{
+    config::core::v3::{HeaderValue, HeaderValueOption, header_value_option::HeaderAppendAction},
+    service::auth::v3::{
+        CheckRequest, CheckResponse, OkHttpResponse,
+        authorization_server::{Authorization, AuthorizationServer},
+        check_response::HttpResponse,
+    },
+};
+use atlassian_authz::pb::google::rpc;
+use tokio::{runtime::Runtime, sync::oneshot};
+use tonic::{
+    Request, Response, Status,
+    transport::{Server, server::TcpIncoming},
+};
+
+/// Whom the floor lets everybody in as.
+pub const USER: &str = "alice";
+
+/// Serves until standard input ends: whoever started it is gone then.
+pub fn run() -> ExitCode {
+    let (gone, parent_gone) = oneshot::channel();
+    thread::spawn(move || {
+        let _ = io::stdin().read_to_end(&mut Vec::new());
+        let _ = gone.send(());
+    });
+    Runtime::new().expect("a runtime").block_on(async {
+        let address = "127.0.0.1:0".parse().expect("an address");
+        // As `Server::serve` does.
+        let incoming = TcpIncoming::bind(address)
+            .expect("a port")
+            .with_nodelay(Some(true));
+        println!("{}", incoming.local_addr().expect("bound"));
+        io::stdout().flush().expect("a reader");
+        let served = Server::builder()
+            .add_service(AuthorizationServer::new(AllowAll))
+            .serve_with_incoming(incoming);
+        tokio::select! {
+            ended = served => ended.expect("serves"),
+            _ = parent_gone => {}
+        }
+    });
+    ExitCode::SUCCESS
+}
+
+struct AllowAll;
+
+#[tonic::async_trait]
+impl Authorization for AllowAll {
+    async fn check(&self, _: Request<CheckRequest>) -> Result<Response<CheckResponse>, Status> {
+        let user = HeaderValueOption {
+            header: Some(HeaderValue {
+                key: "x-remote-user".to_owned(),
+                value: USER.to_owned(),
+                ..HeaderValue::default()
+            }),
+            append_action: HeaderAppendAction::OverwriteIfExistsOrAdd.into(),
+        };
+        Ok(Response::new(CheckResponse {
+            status: Some(rpc::Status { code: 0 }),
+            http_response: Some(HttpResponse::OkResponse(OkHttpResponse {
+                headers: vec![user],
+                headers_to_remove: vec!["authorization".to_owned()],
+            })),
+            dynamic_metadata: None,
+        }))
+    }
+}
