@@ -83,6 +83,15 @@ impl fmt::Display for CredentialKind {
     }
 }
 
+impl Trail {
+    fn judged_by(&mut self, provider: Option<Arc<str>>) {
+        if provider.is_some() {
+            self.credential = CredentialKind::Jwt;
+        }
+        self.provider = provider;
+    }
+}
+
 impl Decision {
     /// A denial before the walk began.
     pub fn denied(denial: impl Into<Denial>) -> Self {
@@ -145,13 +154,12 @@ impl Pipeline {
         trail.token_id = Some(key.id());
         if let Some(remembered) = self.cache.get(key, question.now) {
             trail.cached = true;
-            let known = remembered?;
-            trail.credential = CredentialKind::Jwt;
-            trail.provider = Some(Arc::clone(&known.1.name));
-            return Ok(known);
+            trail.judged_by(remembered.provider);
+            return remembered.outcome;
         }
         let verified = question.verify(trail).await;
-        self.cache.remember(key, &verified, question.now);
+        self.cache
+            .remember(key, &verified, trail.provider.as_ref(), question.now);
         verified
     }
 }
@@ -169,8 +177,7 @@ impl Question<'_> {
     async fn verify(self, trail: &mut Trail) -> Result<Known, Denial> {
         let selected = self.selector.select(self.token)?;
         let provider = &selected.issuer.provider;
-        trail.credential = CredentialKind::Jwt;
-        trail.provider = Some(Arc::clone(&provider.name));
+        trail.judged_by(Some(Arc::clone(&provider.name)));
         let verified = provider
             .verifier
             .verify(

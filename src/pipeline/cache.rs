@@ -53,7 +53,16 @@ struct Verified {
 #[derive(Clone, Debug)]
 struct Refused {
     denial: Denial,
+    provider: Option<Arc<str>>,
     until: Instant,
+}
+
+/// What a token turned out to be.
+pub struct Remembered {
+    /// Whose it is, or why it is refused.
+    pub outcome: Result<Known, Denial>,
+    /// Who judged it; `None`: it was refused before that.
+    pub provider: Option<Arc<str>>,
 }
 
 /// How much is remembered.
@@ -147,20 +156,38 @@ impl TokenCache {
     }
 
     /// What is known of a token and still true.
-    pub fn get(&self, key: TokenKey, now: Now) -> Option<Result<Known, Denial>> {
+    pub fn get(&self, key: TokenKey, now: Now) -> Option<Remembered> {
         if let Some(entry) = self.verified.get(&key) {
             if entry.is_good(now) {
-                return Some(Ok(entry.known));
+                let provider = Some(Arc::clone(&entry.known.1.name));
+                return Some(Remembered {
+                    outcome: Ok(entry.known),
+                    provider,
+                });
             }
             self.verified.invalidate(&key);
             return None;
         }
-        let refused = self.refused.get(&key)?;
-        (now.instant < refused.until).then_some(Err(refused.denial))
+        let Refused {
+            denial,
+            provider,
+            until,
+        } = self.refused.get(&key)?;
+        (now.instant < until).then_some(Remembered {
+            outcome: Err(denial),
+            provider,
+        })
     }
 
-    /// Remembers an identity until it may have changed, or a refusal that is sure to be repeated.
-    pub fn remember(&self, key: TokenKey, outcome: &Result<Known, Denial>, now: Now) {
+    /// Remembers an identity until it may have changed, or a refusal that is sure to be repeated,
+    /// with the provider that refused.
+    pub fn remember(
+        &self,
+        key: TokenKey,
+        outcome: &Result<Known, Denial>,
+        provider: Option<&Arc<str>>,
+        now: Now,
+    ) {
         match outcome {
             Ok(known) => {
                 // Measured once, by the clock that never goes back: whatever the wall clock says
@@ -182,6 +209,7 @@ impl TokenCache {
                     key,
                     Refused {
                         denial: denial.clone(),
+                        provider: provider.cloned(),
                         until,
                     },
                 );

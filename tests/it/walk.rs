@@ -63,3 +63,19 @@ fn fetching_keys_tells_the_provider_nothing_about_a_request() {
         assert_eq!(sent, ["accept", "host", "user-agent"], "{}", request.path);
     }
 }
+
+#[test]
+fn a_remembered_refusal_still_says_who_refused() {
+    let idp = Idp::start();
+    let mut service = Service::start(&idp);
+    let token = Token::of(&idp.issuer).claim("aud", "other").signed();
+
+    for remembered in [false, true] {
+        let outcome = service.check_token(&token);
+        assert_eq!((outcome.status, outcome.reason()), (401, "wrong_audience"));
+        assert_eq!(outcome.metadata["provider"], "idp");
+        assert_eq!(outcome.metadata["credential"], "jwt");
+        let hits = service.metric("atlassian_authz_cache_requests_total{result=\"hit\"}");
+        assert_eq!(hits > 0.0, remembered);
+    }
+}

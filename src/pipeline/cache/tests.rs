@@ -113,7 +113,9 @@ fn identity(key: &Arc<VerifyingKey>, life: i64, scope_bytes: usize) -> Arc<Ident
 }
 
 fn hit(cache: &TokenCache, key: TokenKey, now: Now) -> Option<bool> {
-    cache.get(key, now).map(|remembered| remembered.is_ok())
+    cache
+        .get(key, now)
+        .map(|remembered| remembered.outcome.is_ok())
 }
 
 #[test]
@@ -123,7 +125,12 @@ fn an_identity_ends_with_its_token_and_with_the_time_to_live() {
     for (life, good_until) in [(60, 60), (3600, 300)] {
         let cache = cache(LIMITS);
         let key = key(&cache, "Bearer a");
-        cache.remember(key, &Ok((identity(&signer, life, 0), provider())), start);
+        cache.remember(
+            key,
+            &Ok((identity(&signer, life, 0), provider())),
+            None,
+            start,
+        );
         let at = |seconds: u64| later(start, i64::try_from(seconds).unwrap(), seconds);
         assert_eq!(hit(&cache, key, at(good_until - 1)), Some(true));
         assert_eq!(hit(&cache, key, at(good_until)), None);
@@ -145,7 +152,12 @@ fn a_jump_of_the_wall_clock_prolongs_nothing() {
     ] {
         let cache = cache(LIMITS);
         let key = key(&cache, "Bearer a");
-        cache.remember(key, &Ok((identity(&signer, 60, 0), provider())), start);
+        cache.remember(
+            key,
+            &Ok((identity(&signer, 60, 0), provider())),
+            None,
+            start,
+        );
         let now = Now {
             unix_seconds: NOW.saturating_add(wall),
             ..later(start, 0, monotonic)
@@ -160,7 +172,12 @@ fn an_identity_ends_when_its_key_is_withdrawn() {
     let signer = signing_key(&set);
     let (cache, start) = (cache(LIMITS), now());
     let key = key(&cache, "Bearer a");
-    cache.remember(key, &Ok((identity(&signer, 60, 0), provider())), start);
+    cache.remember(
+        key,
+        &Ok((identity(&signer, 60, 0), provider())),
+        None,
+        start,
+    );
     assert_eq!(hit(&cache, key, start), Some(true));
     let _empty = KeySet::default().succeed(&set);
     assert_eq!(hit(&cache, key, start), None);
@@ -186,7 +203,7 @@ fn what_a_moment_could_change_is_not_remembered() {
     {
         let key = key(&cache, &format!("Bearer {number}"));
         let reason = denial.reason();
-        cache.remember(key, &Err(denial), start);
+        cache.remember(key, &Err(denial), None, start);
         assert_eq!(hit(&cache, key, start), None, "{reason}");
     }
 }
@@ -200,7 +217,7 @@ fn a_definite_refusal_is_remembered_for_five_seconds_of_real_time() {
         MappingError::ClaimMissing.into(),
     ] {
         let key = key(&cache, &format!("Bearer {}", denial.reason()));
-        cache.remember(key, &Err(denial), start);
+        cache.remember(key, &Err(denial), None, start);
         assert_eq!(hit(&cache, key, later(start, 0, 4)), Some(false));
         assert_eq!(hit(&cache, key, later(start, -3600, 5)), None);
     }
@@ -212,11 +229,16 @@ fn a_flood_of_refused_tokens_evicts_no_identity_and_is_bounded() {
     let (cache, start) = (cache(LIMITS), now());
     let good: Vec<_> = (0..100).map(|number| key(&cache, &token(number))).collect();
     for key in &good {
-        cache.remember(*key, &Ok((identity(&signer, 60, 0), provider())), start);
+        cache.remember(
+            *key,
+            &Ok((identity(&signer, 60, 0), provider())),
+            None,
+            start,
+        );
     }
     for number in 1000..31_000 {
         let key = key(&cache, &token(number));
-        cache.remember(key, &Err(Rejection::BadSignature.into()), start);
+        cache.remember(key, &Err(Rejection::BadSignature.into()), None, start);
     }
     cache.refused.run_pending_tasks();
     cache.verified.run_pending_tasks();
@@ -236,7 +258,7 @@ fn identities_are_bounded_in_number_and_in_bytes() {
         let (cache, start) = (cache(LIMITS), now());
         for number in 0..5000 {
             let known = (identity(&signer, 60, scope_bytes), Arc::clone(&provider));
-            cache.remember(key(&cache, &token(number)), &Ok(known), start);
+            cache.remember(key(&cache, &token(number)), &Ok(known), None, start);
         }
         cache.verified.run_pending_tasks();
         let sizes = cache.sizes();
@@ -257,7 +279,7 @@ fn identities_that_are_gone_take_their_memory_with_them() {
     let (cache, start) = (cache(LIMITS), now());
     for number in 0..5000 {
         let known = (identity(&signer, 60, 0), Arc::clone(&provider));
-        cache.remember(key(&cache, &token(number)), &Ok(known), start);
+        cache.remember(key(&cache, &token(number)), &Ok(known), None, start);
     }
     cache.verified.run_pending_tasks();
     // Every identity holds its key, so the holders are the identities in memory. moka frees the
