@@ -51,12 +51,12 @@ pub fn all(divisor: usize) -> Vec<Scenario> {
         calls: (calls / divisor).max(100),
     };
     vec![
-        scenario(Kind::Cached, ONE, 8_000),
-        scenario(Kind::Cached, FEW, 40_000),
-        scenario(Kind::Cached, MANY, 50_000),
-        scenario(Kind::First(Signature::Rs256), FEW, 5_000),
-        scenario(Kind::First(Signature::Es256), FEW, 5_000),
-        scenario(Kind::BadSignature, FEW, 5_000),
+        scenario(Kind::Cached, ONE, 10_000),
+        scenario(Kind::Cached, FEW, 60_000),
+        scenario(Kind::Cached, MANY, 80_000),
+        scenario(Kind::First(Signature::Rs256), FEW, 8_000),
+        scenario(Kind::First(Signature::Es256), FEW, 6_000),
+        scenario(Kind::BadSignature, FEW, 6_000),
         scenario(Kind::NoToken, FEW, 40_000),
     ]
 }

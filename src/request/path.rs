@@ -118,25 +118,29 @@ mod tests {
 
     use super::*;
 
+    fn decoded_segment(segment: &str) -> Option<String> {
+        let mut bytes = Vec::new();
+        let mut rest = segment.as_bytes();
+        while let Some((&byte, after)) = rest.split_first() {
+            rest = after;
+            if byte != b'%' {
+                bytes.push(byte);
+                continue;
+            }
+            let (pair, after) = rest.split_at_checked(2)?;
+            bytes.push(u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok()?);
+            rest = after;
+        }
+        String::from_utf8(bytes).ok()
+    }
+
     /// What Tomcat makes of a path (Servlet 6 §3.5.1): parameters dropped, decoded, then empty and
     /// dot segments resolved. The slow, obvious reference.
     fn as_tomcat_reads(path: &str) -> Option<String> {
         let mut segments: Vec<String> = Vec::new();
         for segment in path.strip_prefix('/')?.split('/') {
             let bare = segment.split(';').next()?;
-            let mut bytes = Vec::new();
-            let mut rest = bare.as_bytes();
-            while let Some((&byte, after)) = rest.split_first() {
-                rest = after;
-                if byte == b'%' {
-                    let (pair, after) = rest.split_at_checked(2)?;
-                    bytes.push(u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok()?);
-                    rest = after;
-                } else {
-                    bytes.push(byte);
-                }
-            }
-            match String::from_utf8(bytes).ok()?.as_str() {
+            match decoded_segment(bare)?.as_str() {
                 "" | "." => {}
                 ".." => drop(segments.pop()?),
                 name => segments.push(name.to_owned()),
