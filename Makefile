@@ -45,7 +45,6 @@ deploy: ## Render and validate every manifest
 	$(PYTHON) tests/deploy/test_validate.py
 
 bench: ## Cost of a check beside a server that does nothing, as ratios (3 minutes)
-	cargo build --release --locked
 	cargo bench --locked --bench load
 
 docs: ## Write docs/CONFIGURATION.md and schema/ anew from the source

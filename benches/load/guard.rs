@@ -3,7 +3,7 @@
 
 use std::{
     io::{self, Read},
-    process::{Command, ExitCode, Stdio},
+    process::{Child, Command, ExitCode, Stdio},
     sync::mpsc,
     thread,
     time::Duration,
@@ -18,12 +18,13 @@ const LOOK: Duration = Duration::from_millis(50);
 pub fn run(command: &[String]) -> ExitCode {
     let (program, arguments) = command.split_first().expect("a program");
     let started = unix_nanos();
-    let mut child = Command::new(program)
-        .args(arguments)
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .spawn()
-        .unwrap_or_else(|error| panic!("cannot start {program}: {error}"));
+    let mut child = spawn(
+        Command::new("setpriv")
+            .args(["--pdeathsig", "KILL", "--"])
+            .args(command),
+    )
+    .or_else(|_no_setpriv| spawn(Command::new(program).args(arguments)))
+    .unwrap_or_else(|error| panic!("cannot start {program}: {error}"));
     println!("{} {started}", child.id());
     let (gone, parent_gone) = mpsc::channel::<()>();
     thread::spawn(move || {
@@ -35,4 +36,10 @@ pub fn run(command: &[String]) -> ExitCode {
     let _ = child.kill();
     let _ = child.wait();
     ExitCode::SUCCESS
+}
+
+/// With util-linux's `setpriv`, which becomes the program, the kernel ends it even when this process
+/// is killed together with the benchmark.
+fn spawn(command: &mut Command) -> io::Result<Child> {
+    command.stdin(Stdio::null()).stdout(Stdio::null()).spawn()
 }
