@@ -18,7 +18,7 @@ PARTS := envoy protos deploy-schemas $(if $(filter 1,$(SKIP_KEYCLOAK)),,keycloak
 help: ## Show this
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 18
 
-demo: ## A real Envoy, a real OIDC server, a stand-in for Jira: see it work (2 minutes the first time)
+demo: ## A real Envoy, a real OIDC server, a stand-in for Jira: see it work (5 minutes the first time)
 	@scripts/setup.py envoy oidc
 	cargo build --release --locked
 	@scripts/demo.py
