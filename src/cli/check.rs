@@ -103,6 +103,8 @@ fn decide(arguments: &Arguments, config: Config) -> anyhow::Result<Answer> {
         let mut app = App::build(config, Arc::clone(&clock))?;
         app.keep_keys_fresh(&TaskTracker::new());
         app.providers_tried().await;
+        // Otherwise a verdict of 503 would not say what to mend.
+        app.provider_problems().iter().for_each(complain);
         let now = clock.now();
         let deadline = now.instant + app.service.check_timeout;
         Ok(app.service.answer(check, now, deadline).await)
