@@ -34,6 +34,7 @@ use crate::{
         listener::Listener,
         server::{MAX_MESSAGE_BYTES, Served, Workers},
     },
+    inspect::Inspector,
     metrics::Metrics,
     outbound::{Outbound, UnusableCertificates},
     pb::{
@@ -57,6 +58,7 @@ pub struct App {
     pub service: AuthorizationService,
     keyrings: Arc<Vec<(Arc<str>, Arc<Keyring>)>>,
     fetchers: Vec<(Arc<Keyring>, KeyFetcher)>,
+    inspectors: Vec<Inspector>,
     listen: Listen,
     shutdown: Shutdown,
 }
@@ -102,14 +104,14 @@ impl App {
     /// Builds everything that a configuration describes.
     pub fn build(config: Config, clock: Arc<dyn Clock>) -> Result<Self, AppError> {
         let metrics = Metrics::new();
-        let mut parts = Parts::default();
+        let mut parts = Parts::new(metrics.clone(), Arc::clone(&clock));
         for provider in config.providers {
             let outbound = Outbound::new(config.urls, provider.authorities.clone());
             let outbound = outbound.map_err(|source| AppError::Certificates {
                 provider: provider.name.clone(),
                 source,
             })?;
-            parts.add_provider(provider, &outbound, &metrics, &clock);
+            parts.add_provider(provider, &outbound);
         }
         let routes = parts.routes(config.applications);
         let cache = TokenCache::new(&random()?, config.limits.into());
@@ -121,6 +123,7 @@ impl App {
                 clock,
                 metrics,
             },
+            inspectors: parts.inspectors(),
             keyrings: Arc::new(parts.keyrings),
             fetchers: parts.fetchers,
             listen: config.listen,
@@ -133,6 +136,12 @@ impl App {
         for (keyring, fetcher) in self.fetchers.drain(..) {
             tasks.spawn(keyring.keep_fresh(fetcher));
         }
+    }
+
+    /// Who can ask the provider of this name.
+    pub fn inspector(&self, provider: &str) -> Option<&Inspector> {
+        let mut inspectors = self.inspectors.iter();
+        inspectors.find(|inspector| &*inspector.provider.name == provider)
     }
 
     /// Waits until every provider has been asked for its keys once, but not for ever.

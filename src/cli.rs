@@ -3,15 +3,18 @@
 mod check;
 mod config;
 mod health;
+mod provider;
 mod serve;
 
 use std::{
     fmt::Display,
-    io::{self, Write},
-    path::PathBuf,
+    fs,
+    io::{self, Read, Write},
+    path::{Path, PathBuf},
     process::ExitCode,
 };
 
+use anyhow::Context;
 use clap::{
     Parser, Subcommand,
     error::{ContextKind, ContextValue},
@@ -39,6 +42,11 @@ enum Command {
     Config {
         #[command(subcommand)]
         command: ConfigCommand,
+    },
+    /// Look at identity providers and at what they say of a token
+    Provider {
+        #[command(subcommand)]
+        command: provider::ProviderCommand,
     },
     /// Decide about one request as the service would, and explain every step
     ///
@@ -126,9 +134,23 @@ fn run_command(command: Command) -> u8 {
         Command::Config {
             command: ConfigCommand::Schema,
         } => config::schema(),
+        Command::Provider { command } => provider::run(&command),
         Command::Check(arguments) => check::run(&arguments),
         Command::Health { address, service } => health::run(&address, service),
     }
+}
+
+/// Reads a token and drops the line end that editors and `echo` add.
+fn secret(option: &str, file: &Path) -> anyhow::Result<String> {
+    let text = if file == Path::new("-") {
+        let mut text = String::new();
+        io::stdin().read_to_string(&mut text).map(|_| text)
+    } else {
+        fs::read_to_string(file)
+    };
+    // The name is not repeated: it may be the token itself, put in the wrong place.
+    let text = text.with_context(|| format!("cannot read what {option} names"))?;
+    Ok(text.trim_end_matches(['\r', '\n']).to_owned())
 }
 
 /// For what a script reads.

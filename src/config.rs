@@ -10,6 +10,7 @@ mod resolve;
 pub mod schema;
 
 use std::{
+    collections::BTreeMap,
     fmt, fs,
     net::SocketAddr,
     path::{Path, PathBuf},
@@ -19,12 +20,13 @@ use std::{
 pub use problem::{Problem, Problems};
 
 use crate::{
-    identity::Mapping,
+    identity::{GroupRule, Mapping, Unstable},
     outbound::{ExtraAuthorities, UrlPolicy},
+    provider::Taken,
     request::Host,
     response::IdentityHeader,
     route::PublicPath,
-    verify::{jwt::JwtVerifier, keyring::KeySource},
+    verify::{claims::ClaimRules, jwt::JwtVerifier, keyring::KeySource, remote::RemoteCheck},
 };
 use document::Document;
 
@@ -83,18 +85,45 @@ impl fmt::Display for GrpcAddress {
 pub struct ProviderConfig {
     /// Unique.
     pub name: String,
-    /// Its issuers, each with its own keys; at least one.
-    pub issuers: Vec<IssuerConfig>,
-    /// How its tokens are verified.
-    pub verifier: JwtVerifier,
+    /// Who judges its tokens.
+    pub judge: JudgeConfig,
     /// How its users are named.
     pub mapping: Mapping,
+    /// Where their groups are; `None`: unknown.
+    pub groups: Option<GroupRule>,
+    /// Claims of it that are no names to rely on.
+    pub unstable: &'static [Unstable],
+    /// Tokens that were made for somebody else are accepted, because the operator said so.
+    pub is_unbound: bool,
     /// Scopes that every token must have.
     pub required_scopes: Vec<String>,
     /// Certificate authorities besides the system's.
     pub authorities: ExtraAuthorities,
-    /// How long keys are used without being confirmed.
-    pub max_stale: Duration,
+}
+
+/// Who judges the tokens of a provider.
+#[derive(Debug)]
+pub enum JudgeConfig {
+    /// We do, with its keys.
+    Jwt {
+        /// How.
+        verifier: JwtVerifier,
+        /// Its issuers, each with its own keys; at least one.
+        issuers: Vec<IssuerConfig>,
+        /// How long keys are used without being confirmed.
+        max_stale: Duration,
+    },
+    /// It does, when asked.
+    Remote {
+        /// How it is asked.
+        check: RemoteCheck,
+        /// What its answer must say.
+        rules: ClaimRules,
+        /// How long an answer is believed.
+        believed_for: Duration,
+        /// Which tokens it is asked about.
+        taken: Taken,
+    },
 }
 
 /// One issuer of a provider.
@@ -104,6 +133,8 @@ pub struct IssuerConfig {
     pub issuer: String,
     /// Where its keys are.
     pub source: KeySource,
+    /// Claims that its tokens must have.
+    pub required: BTreeMap<String, String>,
 }
 
 /// One application.

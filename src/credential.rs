@@ -4,6 +4,8 @@
 //! credentials is never answered by choosing one (RFC 9110 §5.3, RFC 6750 §2, CVE-2021-32777,
 //! CVE-2026-26308).
 
+use secrecy::{ExposeSecret, SecretString};
+
 use crate::request::{Headers, Request, percent::take_escape};
 
 /// Longest accepted `Authorization` value, in bytes. An Entra token with 200 groups has about 10 KiB.
@@ -21,6 +23,22 @@ const QUERY_CREDENTIALS: [&str; 5] = [
 /// A bearer token (RFC 6750 §2.1): a non-empty `b64token`. Has no `Debug`, so it cannot be logged.
 #[derive(Clone, Copy)]
 pub struct BearerToken<'a>(&'a str);
+
+/// A token that outlives its request. Has no `Debug` either.
+pub struct OwnedToken(SecretString);
+
+impl From<BearerToken<'_>> for OwnedToken {
+    fn from(token: BearerToken<'_>) -> Self {
+        Self(token.0.into())
+    }
+}
+
+impl OwnedToken {
+    /// See [`BearerToken::expose`].
+    pub fn expose(&self) -> &str {
+        self.0.expose_secret()
+    }
+}
 
 /// Why what was sent is not a credential.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]

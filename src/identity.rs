@@ -1,15 +1,19 @@
 //! Step 7: claims → who the product shall believe it is.
 
+mod groups;
 mod mapping;
+mod stability;
 mod username;
 
 use std::sync::Arc;
 
+pub use groups::{GroupFormat, GroupRule, Groups};
 pub use mapping::{Mapping, MappingError, UsernameRule};
+pub use stability::{Stability, Unstable};
 pub(crate) use username::anchored;
 pub use username::{Username, UsernameError, UsernamePolicy};
 
-use crate::verify::{jwt::Verified, keys::VerifyingKey};
+use crate::verify::{Verified, Voucher};
 
 /// A user whom a provider vouches for. Everything later steps may rely on.
 #[derive(Clone, Debug)]
@@ -24,8 +28,10 @@ pub struct Identity {
     pub scopes: Vec<String>,
     /// The identity ends before this moment (Unix seconds).
     pub valid_until: i64,
-    /// The identity ends when this key is withdrawn.
-    pub key: Arc<VerifyingKey>,
+    /// The identity ends when its provider takes this back.
+    pub voucher: Voucher,
+    /// What the user belongs to.
+    pub groups: Groups,
 }
 
 impl Identity {
@@ -34,15 +40,18 @@ impl Identity {
         verified: Verified,
         provider: Arc<str>,
         mapping: &Mapping,
+        groups: Option<&GroupRule>,
     ) -> Result<Self, MappingError> {
         let username = mapping.username(&verified)?;
+        let groups = groups.map_or(Groups::Unknown, |rule| rule.read(&verified.claims));
         Ok(Self {
             username,
+            groups,
             provider,
             client: verified.facts.client,
             scopes: verified.facts.scopes,
             valid_until: verified.facts.valid_until,
-            key: verified.key,
+            voucher: verified.voucher,
         })
     }
 
@@ -57,5 +66,6 @@ impl Identity {
             + self.username.as_str().len()
             + self.client.as_ref().map_or(0, String::len)
             + scopes
+            + self.groups.weight()
     }
 }

@@ -23,5 +23,6 @@ pub mod pb;
 pub mod admin;
 pub mod app;
 pub mod cli;
+pub mod inspect;
 pub mod metrics;
 pub mod telemetry;

@@ -34,6 +34,8 @@ pub struct Metrics {
     cache_bytes: Gauge,
     fetches: Family<FetchLabels, Counter>,
     keys: Family<KeyLabels, Gauge>,
+    checks: Family<FetchLabels, Counter>,
+    circuits: Family<ProviderLabels, Gauge>,
     unbound: Family<ProviderLabels, Gauge>,
     panics: Counter,
     replaced: Counter,
@@ -101,6 +103,17 @@ pub enum FetchOutcome {
     Failed(&'static str),
 }
 
+/// How asking a provider about a token ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CheckOutcome {
+    /// The token is good.
+    Good,
+    /// It is not.
+    Bad,
+    /// The provider does not say. One word, from a closed set.
+    Failed(&'static str),
+}
+
 impl Metrics {
     /// Registers every metric once.
     pub fn new() -> Self {
@@ -116,6 +129,8 @@ impl Metrics {
             cache_bytes: Gauge::default(),
             fetches: Family::default(),
             keys: Family::default(),
+            checks: Family::default(),
+            circuits: Family::default(),
             unbound: Family::default(),
             panics: Counter::default(),
             replaced: Counter::default(),
@@ -163,6 +178,16 @@ impl Metrics {
             "provider_keys",
             "Usable keys of an issuer",
             self.keys.clone(),
+        );
+        to.register(
+            "provider_checks",
+            "Tokens that a provider was asked about",
+            self.checks.clone(),
+        );
+        to.register(
+            "provider_circuit_open",
+            "1: fails too often and is left alone",
+            self.circuits.clone(),
         );
         to.register(
             "provider_unbound",
@@ -223,6 +248,29 @@ impl Metrics {
                 outcome,
             })
             .inc();
+    }
+
+    /// Counts one question to a provider.
+    pub fn count_check(&self, provider: &str, outcome: CheckOutcome) {
+        let outcome = match outcome {
+            CheckOutcome::Good => "good",
+            CheckOutcome::Bad => "bad",
+            CheckOutcome::Failed(reason) => reason,
+        };
+        self.checks
+            .get_or_create(&FetchLabels {
+                provider: Name::new(provider),
+                outcome,
+            })
+            .inc();
+    }
+
+    /// Makes a provider that is left alone visible.
+    pub fn set_circuit_open(&self, provider: &str, open: bool) {
+        let labels = ProviderLabels {
+            provider: Name::new(provider),
+        };
+        self.circuits.get_or_create(&labels).set(open.into());
     }
 
     /// Sets the number of usable keys of an issuer.

@@ -1,10 +1,11 @@
-//! The only way out: GET of a JSON document from a provider, with every limit that an untrusted
-//! server calls for (RFC 9700 §4.12, CVE class SSRF).
+//! The only way out: a request to a provider, with every limit that an untrusted server calls for
+//! (RFC 9700 §4.12, CVE class SSRF).
 //!
 //! Redirects are never followed, proxies of the environment are ignored, bodies are capped while
 //! they arrive, and addresses are judged after the name is resolved, at the moment of connecting.
 
 mod address;
+mod call;
 
 use std::{fmt, sync::Arc, time::Duration};
 
@@ -14,6 +15,7 @@ use url::Url;
 
 use address::GuardedResolver;
 pub use address::{UrlError, UrlPolicy};
+pub use call::{Answered, Authorization, Body, Call};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 /// From the first packet to the last header.
@@ -21,7 +23,7 @@ const HEADERS_TIMEOUT: Duration = Duration::from_secs(5);
 /// From the last header to the last byte, however slowly they drip.
 const BODY_TIMEOUT: Duration = Duration::from_secs(5);
 /// Idle connections kept to one provider.
-const IDLE_CONNECTIONS: usize = 2;
+const IDLE_CONNECTIONS: usize = 16;
 
 /// An HTTP client for one provider: its own connections, its own certificate authorities.
 #[derive(Clone, Debug)]

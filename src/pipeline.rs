@@ -3,31 +3,34 @@
 //! request → route → credential → provider → verify → identity → policy → verdict
 
 mod cache;
+mod flights;
 
 use std::{fmt, sync::Arc};
 
 use tokio::time::{Instant, timeout_at};
 
-use cache::Known;
 pub use cache::{CacheLimits, CacheSizes, TokenCache, TokenId};
+use cache::{Known, TokenKey};
+use flights::Flights;
 
 use crate::{
     clock::Now,
-    credential::BearerToken,
+    credential::{BearerToken, OwnedToken},
     identity::Identity,
     policy,
-    provider::{NotSelected, Selector},
+    provider::{Issuer, Judge, NotSelected, Provider, Selected, Selector},
     request::Request,
     route::{Access, Routes},
     verdict::{Denial, Grant, Verdict},
-    verify::{TokenError, Unavailable},
+    verify::{TokenError, Unavailable, Verified, jws::UnverifiedJws, jwt::IssuerKeys},
 };
 
 /// Everything that a configuration says about requests, ready to be asked.
 #[derive(Debug)]
 pub struct Pipeline {
     routes: Routes,
-    cache: TokenCache,
+    cache: Arc<TokenCache>,
+    flights: Arc<Flights>,
 }
 
 /// The outcome of one walk, and what was learnt on the way.
@@ -60,9 +63,9 @@ pub enum CredentialKind {
     /// None that could be read.
     #[default]
     None,
-    /// A bearer token.
+    /// A bearer token that we do not understand.
     Bearer,
-    /// A bearer token that is a JWT of a known issuer.
+    /// A bearer token that is a JWT, verified here.
     Jwt,
 }
 
@@ -84,11 +87,12 @@ impl fmt::Display for CredentialKind {
 }
 
 impl Trail {
-    fn judged_by(&mut self, provider: Option<Arc<str>>) {
-        if provider.is_some() {
-            self.credential = CredentialKind::Jwt;
-        }
-        self.provider = provider;
+    fn judged_by(&mut self, provider: &Provider) {
+        self.credential = match provider.judge {
+            Judge::Jwt(_) => CredentialKind::Jwt,
+            Judge::Remote(_) => CredentialKind::Bearer,
+        };
+        self.provider = Some(Arc::clone(&provider.name));
     }
 }
 
@@ -105,7 +109,11 @@ impl Decision {
 impl Pipeline {
     /// Puts the parts together.
     pub fn new(routes: Routes, cache: TokenCache) -> Self {
-        Self { routes, cache }
+        Self {
+            routes,
+            cache: Arc::new(cache),
+            flights: Arc::default(),
+        }
     }
 
     /// How much is remembered.
@@ -154,13 +162,59 @@ impl Pipeline {
         trail.token_id = Some(key.id());
         if let Some(remembered) = self.cache.get(key, question.now) {
             trail.cached = true;
-            trail.judged_by(remembered.provider);
+            if let Some(provider) = &remembered.provider {
+                trail.judged_by(provider);
+            }
+            if let (true, Some(provider)) = (remembered.is_due, &remembered.provider) {
+                let again = || self.remote_question(question, key, provider);
+                drop(self.flights.begin(key, again));
+            }
             return remembered.outcome;
         }
-        let verified = question.verify(trail).await;
-        self.cache
-            .remember(key, &verified, trail.provider.as_ref(), question.now);
-        verified
+        match question.selector.select(question.token) {
+            Ok(Selected::Jwt { issuer, jws }) => {
+                trail.judged_by(&issuer.provider);
+                let verified = question.verify_jwt(issuer, *jws).await;
+                self.cache
+                    .remember(key, &verified, Some(&issuer.provider), question.now);
+                verified
+            }
+            Ok(Selected::Remote(provider)) => {
+                trail.judged_by(provider);
+                let Judge::Remote(verifier) = &provider.judge else {
+                    return Err(Unavailable::Internal.into());
+                };
+                let ask = || self.remote_question(question, key, provider);
+                self.flights.join(key, verifier.waiting(), ask).await
+            }
+            Err(nobody) => {
+                let refused = Err(nobody.into());
+                self.cache.remember(key, &refused, None, question.now);
+                refused
+            }
+        }
+    }
+
+    /// Asks a provider and remembers what it says: all that must go on when nobody waits any more.
+    fn remote_question(
+        &self,
+        question: Question<'_>,
+        key: TokenKey,
+        provider: &Arc<Provider>,
+    ) -> impl Future<Output = Result<Known, Denial>> + Send + 'static {
+        let (cache, provider) = (Arc::clone(&self.cache), Arc::clone(provider));
+        let (token, now) = (OwnedToken::from(question.token), question.now);
+        async move {
+            let outcome = match &provider.judge {
+                Judge::Remote(verifier) => match verifier.verify(token.expose(), now).await {
+                    Ok(verified) => establish(verified, &provider),
+                    Err(error) => Err(error.into()),
+                },
+                Judge::Jwt(_) => Err(Unavailable::Internal.into()),
+            };
+            cache.remember(key, &outcome, Some(&provider), now);
+            outcome
+        }
     }
 }
 
@@ -174,23 +228,23 @@ struct Question<'a> {
 }
 
 impl Question<'_> {
-    async fn verify(self, trail: &mut Trail) -> Result<Known, Denial> {
-        let selected = self.selector.select(self.token)?;
-        let provider = &selected.issuer.provider;
-        trail.judged_by(Some(Arc::clone(&provider.name)));
-        let verified = provider
-            .verifier
-            .verify(
-                selected.jws,
-                &selected.issuer.keyring,
-                self.now,
-                self.deadline,
-            )
-            .await?;
-        let name = Arc::clone(&provider.name);
-        let identity = Identity::establish(verified, name, &provider.mapping)?;
-        Ok((Arc::new(identity), Arc::clone(provider)))
+    async fn verify_jwt(self, issuer: &Issuer, jws: UnverifiedJws<'_>) -> Result<Known, Denial> {
+        let Judge::Jwt(verifier) = &issuer.provider.judge else {
+            return Err(Unavailable::Internal.into());
+        };
+        let keys = IssuerKeys {
+            keyring: &issuer.keyring,
+            required: &issuer.required,
+        };
+        let verified = verifier.verify(jws, keys, self.now, self.deadline).await?;
+        establish(verified, &issuer.provider)
     }
+}
+
+fn establish(verified: Verified, provider: &Arc<Provider>) -> Result<Known, Denial> {
+    let (name, groups) = (Arc::clone(&provider.name), provider.groups.as_ref());
+    let identity = Identity::establish(verified, name, &provider.mapping, groups)?;
+    Ok((Arc::new(identity), Arc::clone(provider)))
 }
 
 impl From<NotSelected> for Denial {

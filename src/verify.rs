@@ -4,15 +4,21 @@
 //! turned into one of the others.
 
 pub mod algorithm;
+pub mod breaker;
 pub mod claims;
 pub mod discovery;
+pub mod http_check;
+pub mod introspection;
 pub mod jws;
 pub mod jwt;
 pub mod keyring;
 pub mod keys;
+pub mod remote;
 pub mod schedule;
 pub mod strict_json;
 
 mod rejection;
+mod verified;
 
 pub use rejection::{Rejection, TokenError, Unavailable};
+pub use verified::{Verified, Voucher};

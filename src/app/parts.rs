@@ -6,69 +6,153 @@ use tracing::warn;
 
 use crate::{
     clock::Clock,
-    config::{ApplicationConfig, ProviderConfig},
+    config::{ApplicationConfig, IssuerConfig, JudgeConfig, ProviderConfig},
+    inspect::Inspector,
     metrics::Metrics,
     outbound::Outbound,
-    provider::{Issuer, Provider, Selector},
+    provider::{Issuer, Judge, Provider, Selector, Taken},
     route::{Application, Routes as ApplicationRoutes},
     verify::{
-        claims::Audiences,
         keyring::{KeyFetcher, Keyring},
+        remote::{RemoteParts, RemoteVerifier},
     },
 };
 
 /// Providers and what belongs to them, while they are put together.
-#[derive(Default)]
 pub(super) struct Parts {
-    /// By their position in the configuration: the issuers of each provider.
-    issuers: Vec<Vec<Issuer>>,
+    metrics: Metrics,
+    clock: Arc<dyn Clock>,
+    /// By their position in the configuration.
+    providers: Vec<Found>,
     pub(super) keyrings: Vec<(Arc<str>, Arc<Keyring>)>,
     pub(super) fetchers: Vec<(Arc<Keyring>, KeyFetcher)>,
 }
 
+/// A provider, and how its tokens find it.
+struct Found {
+    provider: Arc<Provider>,
+    issuers: Vec<Issuer>,
+    taken: Taken,
+}
+
+/// The keys of an issuer, and the claims that its tokens must have.
+type IssuerParts = (Arc<Keyring>, Arc<BTreeMap<String, String>>);
+
+/// What a [`JudgeConfig`] becomes.
+struct Court {
+    judge: Judge,
+    issuers: Vec<IssuerParts>,
+    taken: Taken,
+}
+
 impl Parts {
-    pub(super) fn add_provider(
-        &mut self,
-        config: ProviderConfig,
-        outbound: &Outbound,
-        metrics: &Metrics,
-        clock: &Arc<dyn Clock>,
-    ) {
+    pub(super) fn new(metrics: Metrics, clock: Arc<dyn Clock>) -> Self {
+        Self {
+            metrics,
+            clock,
+            providers: Vec::new(),
+            keyrings: Vec::new(),
+            fetchers: Vec::new(),
+        }
+    }
+
+    pub(super) fn add_provider(&mut self, config: ProviderConfig, outbound: &Outbound) {
         let name: Arc<str> = config.name.into();
-        let unbound = config.verifier.rules.audiences == Audiences::Unbound;
-        metrics.set_unbound(&name, unbound);
-        if unbound {
+        self.metrics.set_unbound(&name, config.is_unbound);
+        if config.is_unbound {
             warn!(
                 provider = &*name,
                 "accept_unbound_tokens: tokens made for any application are accepted"
             );
         }
+        let court = self.court(&name, config.judge, outbound);
         let provider = Arc::new(Provider {
-            name: Arc::clone(&name),
-            verifier: config.verifier,
+            name,
+            judge: court.judge,
             mapping: config.mapping,
+            groups: config.groups,
+            unstable: config.unstable,
             required_scopes: config.required_scopes,
         });
-        let mut issuers = Vec::new();
-        for issuer in config.issuers {
-            let keyring = Arc::new(Keyring::new(issuer.issuer, config.max_stale));
-            let fetcher = KeyFetcher {
-                provider: Arc::clone(&name),
-                source: issuer.source,
-                outbound: outbound.clone(),
-                metrics: metrics.clone(),
-                clock: Arc::clone(clock),
-                dice: rand::random,
-            };
-            self.keyrings
-                .push((Arc::clone(&name), Arc::clone(&keyring)));
-            self.fetchers.push((Arc::clone(&keyring), fetcher));
-            issuers.push(Issuer {
-                provider: Arc::clone(&provider),
-                keyring,
-            });
+        let issuer = |(keyring, required)| Issuer {
+            provider: Arc::clone(&provider),
+            keyring,
+            required,
+        };
+        self.providers.push(Found {
+            issuers: court.issuers.into_iter().map(issuer).collect(),
+            taken: court.taken,
+            provider,
+        });
+    }
+
+    fn court(&mut self, name: &Arc<str>, config: JudgeConfig, outbound: &Outbound) -> Court {
+        match config {
+            JudgeConfig::Jwt {
+                verifier,
+                issuers,
+                max_stale,
+            } => Court {
+                judge: Judge::Jwt(verifier),
+                issuers: issuers
+                    .into_iter()
+                    .map(|issuer| {
+                        let required = Arc::new(issuer.required.clone());
+                        let keyring = Arc::new(Keyring::new(issuer.issuer.clone(), max_stale));
+                        self.add_keyring(name, issuer, &keyring, outbound);
+                        (keyring, required)
+                    })
+                    .collect(),
+                taken: Taken::default(),
+            },
+            JudgeConfig::Remote {
+                check,
+                rules,
+                believed_for,
+                taken,
+            } => Court {
+                judge: Judge::Remote(Box::new(RemoteVerifier::new(RemoteParts {
+                    provider: Arc::clone(name),
+                    check,
+                    rules,
+                    believed_for,
+                    outbound: outbound.clone(),
+                    clock: Arc::clone(&self.clock),
+                    metrics: self.metrics.clone(),
+                }))),
+                issuers: Vec::new(),
+                taken,
+            },
         }
-        self.issuers.push(issuers);
+    }
+
+    fn add_keyring(
+        &mut self,
+        provider: &Arc<str>,
+        issuer: IssuerConfig,
+        keyring: &Arc<Keyring>,
+        outbound: &Outbound,
+    ) {
+        let fetcher = KeyFetcher {
+            provider: Arc::clone(provider),
+            source: issuer.source,
+            outbound: outbound.clone(),
+            metrics: self.metrics.clone(),
+            clock: Arc::clone(&self.clock),
+            dice: rand::random,
+        };
+        self.keyrings
+            .push((Arc::clone(provider), Arc::clone(keyring)));
+        self.fetchers.push((Arc::clone(keyring), fetcher));
+    }
+
+    /// Each provider alone, for whoever wants to look at its tokens.
+    pub(super) fn inspectors(&self) -> Vec<Inspector> {
+        let inspector = |(position, found): (usize, &Found)| Inspector {
+            provider: Arc::clone(&found.provider),
+            selector: self.selector(0, &[position]),
+        };
+        self.providers.iter().enumerate().map(inspector).collect()
     }
 
     /// Applications that accept the same providers share a selector, and so their cache entries.
@@ -77,14 +161,9 @@ impl Parts {
         let mut routes = ApplicationRoutes::default();
         for config in applications {
             let next = u32::try_from(selectors.len()).unwrap_or(u32::MAX);
-            let issuers = config
-                .providers
-                .iter()
-                .filter_map(|position| self.issuers.get(*position));
-            let issuers: Vec<Issuer> = issuers.flatten().cloned().collect();
             let selector = selectors
                 .entry(config.providers)
-                .or_insert_with(|| Arc::new(Selector::new(next, issuers)));
+                .or_insert_with_key(|chosen| Arc::new(self.selector(next, chosen)));
             let application = Application {
                 name: config.name.into(),
                 providers: Arc::clone(selector),
@@ -93,5 +172,17 @@ impl Parts {
             routes.insert(application, config.hosts);
         }
         routes
+    }
+
+    fn selector(&self, id: u32, chosen: &[usize]) -> Selector {
+        let mut selector = Selector::new(id);
+        let chosen = chosen.iter();
+        for found in chosen.filter_map(|position| self.providers.get(*position)) {
+            selector.add_remote(&found.provider, &found.taken);
+            for issuer in &found.issuers {
+                selector.add_issuer(issuer.clone());
+            }
+        }
+        selector
     }
 }

@@ -1,20 +1,14 @@
 //! `check`: the real walk for one request, explained.
 
-use std::{
-    collections::HashMap,
-    fs,
-    io::{self, Read},
-    path::{Path, PathBuf},
-    sync::Arc,
-};
+use std::{collections::HashMap, path::PathBuf, sync::Arc};
 
-use anyhow::{Context, bail};
+use anyhow::bail;
 use clap::Args;
 use serde_json::json;
 use tokio::runtime;
 use tokio_util::task::TaskTracker;
 
-use super::{ERROR, NO, YES, complain, say};
+use super::{ERROR, NO, YES, complain, say, secret};
 use crate::{
     app::App,
     clock::{Clock, SystemClock},
@@ -127,7 +121,7 @@ fn check_request(arguments: &Arguments) -> anyhow::Result<CheckRequest> {
     if let Some(file) = &arguments.bearer_file {
         headers.push(header(
             "authorization",
-            &format!("Bearer {}", secret(file)?),
+            &format!("Bearer {}", secret("--bearer-file", file)?),
         ));
     }
     let http = HttpRequest {
@@ -158,19 +152,6 @@ fn header(key: &str, value: &str) -> HeaderValue {
     }
 }
 
-/// Reads a token and drops the line end that editors and `echo` add.
-fn secret(file: &Path) -> anyhow::Result<String> {
-    let text = if file == Path::new("-") {
-        let mut text = String::new();
-        io::stdin().read_to_string(&mut text).map(|_| text)
-    } else {
-        fs::read_to_string(file)
-    };
-    // The name is not repeated: it may be the token itself, put in the wrong place.
-    let text = text.context("cannot read what --bearer-file names")?;
-    Ok(text.trim_end_matches(['\r', '\n']).to_owned())
-}
-
 fn as_text(arguments: &Arguments, answer: &Answer) -> String {
     let trail = &answer.decision.trail;
     let mut lines = vec![
@@ -190,6 +171,9 @@ fn as_text(arguments: &Arguments, answer: &Answer) -> String {
     ];
     match &answer.decision.verdict {
         Ok(Grant::As(identity)) => {
+            if let Some(groups) = identity.groups.known() {
+                lines.push(("groups", groups.join(", ")));
+            }
             lines.push(("user", identity.username.to_string()));
             lines.push(("verdict", "ALLOW".to_owned()));
         }
@@ -216,8 +200,8 @@ fn as_text(arguments: &Arguments, answer: &Answer) -> String {
 fn as_json(answer: &Answer) -> String {
     let trail = &answer.decision.trail;
     let denial = answer.decision.verdict.as_ref().err();
-    let user = match &answer.decision.verdict {
-        Ok(Grant::As(identity)) => Some(identity.username.as_str()),
+    let identity = match &answer.decision.verdict {
+        Ok(Grant::As(identity)) => Some(identity),
         Ok(Grant::Anonymous) | Err(_) => None,
     };
     let document = json!({
@@ -226,7 +210,8 @@ fn as_json(answer: &Answer) -> String {
         "code": denial.map(crate::verdict::Denial::code),
         "reason": response::reason(&answer.decision.verdict),
         "why": denial.map(ToString::to_string),
-        "user": user,
+        "user": identity.map(|identity| identity.username.as_str()),
+        "groups": identity.and_then(|identity| identity.groups.known()),
         "application": trail.application.as_deref(),
         "provider": trail.provider.as_deref(),
         "credential": trail.credential.as_str(),

@@ -1,6 +1,7 @@
 //! From what is written to what it means, collecting every problem on the way.
 
 mod application;
+mod marks;
 mod provider;
 
 use std::{

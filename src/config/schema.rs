@@ -4,6 +4,8 @@
 //! Durations are text such as `30s`, `5m`, `24h`. Optional members are absent, never null. The
 //! examples also serve the messages: `must be text such as 30s`.
 
+mod generic;
+mod http_check;
 mod json;
 
 use std::collections::BTreeMap;
@@ -11,8 +13,10 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{provider::preset::Presets, verify::algorithm::Algorithm};
+use crate::provider::preset::Presets;
 
+pub use generic::*;
+pub use http_check::*;
 pub use json::json_schema;
 
 /// The configuration of atlassian-authz.
@@ -115,19 +119,26 @@ pub enum LogFormat {
     Human,
 }
 
-/// Who issues tokens: exactly one of `preset` and `jwt`, and what binds the tokens to you.
+/// Who issues tokens: exactly one of `preset`, `jwt`, `introspection` and `http_check`, and what
+/// binds the tokens to you.
 #[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Provider {
     /// A unique name for logs and metrics: letters, digits, `-`, `_`.
     #[schemars(example = &"sso")]
     pub name: String,
-    /// A known product, instead of `jwt`; `config show` prints what it stands for.
+    /// A known product; `config show` prints which of the generic forms it stands for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub preset: Option<Presets>,
-    /// The generic form, instead of `preset`: signed JWT access tokens.
+    /// Signed JWT access tokens, verified here.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub jwt: Option<Jwt>,
+    /// Tokens that an introspection endpoint judges (RFC 7662).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub introspection: Option<Introspection>,
+    /// Tokens that another HTTP endpoint judges.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub http_check: Option<HttpCheck>,
     /// Values of `aud`, one of which a token must have: the name of your API at the provider.
     /// Required, unless `accept_unbound_tokens` is set.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -149,6 +160,9 @@ pub struct Provider {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(example = Username::from_claim("preferred_username"))]
     pub username: Option<Username>,
+    /// The user's groups and roles, for access rules.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub groups: Option<Groups>,
     /// Client-credentials tokens, which have no user: client → user name. Others are refused.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(example = BTreeMap::from([("ci", "svc-ci")]))]
@@ -158,110 +172,6 @@ pub struct Provider {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(example = &"company-ca.pem")]
     pub ca_file: Option<String>,
-}
-
-/// JWT access tokens, verified locally with the issuer's published keys.
-#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub struct Jwt {
-    /// The exact `iss` of the tokens. Its keys are found by OpenID Connect Discovery unless
-    /// `jwks_uri` is given.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(example = &"https://idp.example.com")]
-    pub issuer: Option<String>,
-    /// Where the keys of `issuer` are, instead of discovery.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(example = &"https://idp.example.com/keys")]
-    pub jwks_uri: Option<String>,
-    /// Instead of `issuer`: several issuers of one provider, each with its own keys.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub issuers: Vec<TrustedIssuer>,
-    /// Hosts, besides the issuer's own, that a discovered `jwks_uri` may be on.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    #[schemars(example = ["keys.example.com"])]
-    pub jwks_hosts: Vec<String>,
-    /// Accepted signature algorithms.
-    pub algorithms: Vec<Algorithm>,
-    /// Accepted `typ` in a token's header.
-    pub typ: TypPolicy,
-    /// Accepted difference between the provider's clock and ours, at most 2m.
-    #[schemars(example = &"30s")]
-    pub leeway: String,
-    /// Longest accepted life of a token, from `iat` to `exp`.
-    #[schemars(example = &"24h")]
-    pub max_lifetime: String,
-    /// How long keys may be used while the provider cannot be reached.
-    #[schemars(example = &"24h")]
-    pub max_stale: String,
-    /// Claims that must be exactly these strings.
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    #[schemars(example = BTreeMap::from([("tenant", "acme")]))]
-    pub required_claims: BTreeMap<String, String>,
-    /// How a token without a user (client credentials) is recognised; any one suffices. A token
-    /// whose `sub` is its client always counts as one.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub machine_if: Vec<MachineMarker>,
-}
-
-impl Default for Jwt {
-    fn default() -> Self {
-        Self {
-            issuer: None,
-            jwks_uri: None,
-            issuers: Vec::new(),
-            jwks_hosts: Vec::new(),
-            // RFC 8725 §3.2: what nearly every provider signs with.
-            algorithms: vec![Algorithm::RS256, Algorithm::ES256],
-            typ: TypPolicy::AccessToken,
-            leeway: "30s".to_owned(),
-            max_lifetime: "24h".to_owned(),
-            max_stale: "24h".to_owned(),
-            required_claims: BTreeMap::new(),
-            machine_if: Vec::new(),
-        }
-    }
-}
-
-/// One of several issuers of a provider.
-#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct TrustedIssuer {
-    /// The exact `iss`.
-    #[schemars(example = &"https://idp.example.com")]
-    pub issuer: String,
-    /// Where its keys are. Absent: OpenID Connect Discovery.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(example = &"https://idp.example.com/keys")]
-    pub jwks_uri: Option<String>,
-}
-
-/// Which `typ` the header of an access token has.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
-pub enum TypPolicy {
-    /// Only `at+jwt` (RFC 9068).
-    #[serde(rename = "at+jwt")]
-    AccessToken,
-    /// Also `JWT`, or none; ID tokens are then recognised by their claims.
-    #[serde(rename = "legacy")]
-    Legacy,
-}
-
-/// A mark of tokens without a user: exactly one condition on one claim.
-#[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct MachineMarker {
-    /// The claim's name.
-    #[schemars(example = &"idtyp")]
-    pub claim: String,
-    /// The claim is this string.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub equals: Option<String>,
-    /// The claim is a string that begins so.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub starts_with: Option<String>,
-    /// The claim is there (`true`), or is not (`false`).
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub present: Option<bool>,
 }
 
 /// How a token becomes a user name. The steps are applied in this order: `claim`, `map`, `regex`,
@@ -301,6 +211,10 @@ pub struct Username {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(example = ["admin"])]
     pub allow_reserved: Vec<String>,
+    /// Take the name from a claim that its user can change, or that two users can share. Dangerous:
+    /// whoever gives themself the name of another user is that user here.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub accept_unstable_claim: bool,
     /// Allow `@` and `+` in names: only if the product's authenticator does not split there.
     #[serde(default, skip_serializing_if = "is_false")]
     pub allow_email_characters: bool,
@@ -318,6 +232,7 @@ impl Username {
             lower_case: true,
             allow: None,
             allow_reserved: Vec::new(),
+            accept_unstable_claim: false,
             allow_email_characters: false,
         }
     }

@@ -69,11 +69,16 @@ fn the_smallest_file_is_accepted_and_gets_the_documented_defaults() {
     assert_eq!(config.limits.check_timeout, Duration::from_secs(1));
     assert_eq!(config.limits.cache_ttl, Duration::from_mins(5));
     assert_eq!(config.shutdown.drain_delay, Duration::from_secs(10));
-    assert_eq!(config.providers[0].max_stale, Duration::from_hours(24));
-    assert_eq!(
-        config.providers[0].verifier.rules.leeway,
-        Duration::from_secs(30)
-    );
+    let JudgeConfig::Jwt {
+        verifier,
+        max_stale,
+        ..
+    } = &config.providers[0].judge
+    else {
+        panic!("a preset of JWTs")
+    };
+    assert_eq!(*max_stale, Duration::from_hours(24));
+    assert_eq!(verifier.rules.leeway, Duration::from_secs(30));
     assert!(config.providers[0].mapping.rule.lower_case);
     assert_eq!(config.applications[0].providers, [0]);
 }
@@ -158,7 +163,7 @@ fn an_unknown_key_is_refused_with_the_key_that_was_meant() {
     c.yaml:3:5: unknown key 'audience' in 'providers[0]': did you mean 'audiences'?
     c.yaml:4:12: unknown key 'jwks-uri' in 'providers[0].jwt': did you mean 'jwks_uri'?
     ");
-    assert_snapshot!(problems(&with_provider("preset: { okta: {} }")), @"c.yaml:3:15: unknown key 'okta' in 'providers[0].preset': known here: entra, keycloak");
+    assert_snapshot!(problems(&with_provider("preset: { keycloack: {} }")), @"c.yaml:3:15: unknown key 'keycloack' in 'providers[0].preset': did you mean 'keycloak'?");
     assert_snapshot!(problems(&with_sections("api_tokens: { pepper: hunter2 }")), @"c.yaml:1:1: unknown key 'api_tokens': known here: applications, identity_header, identity_header_aliases, limits, listen, log, outbound, providers, shutdown");
     assert_snapshot!(problems(&with_sections("\"a/b~c\": 1")), @"c.yaml:1:1: unknown key 'a/b~c': known here: applications, identity_header, identity_header_aliases, limits, listen, log, outbound, providers, shutdown");
 }
@@ -224,7 +229,7 @@ fn one_of_few_words_is_refused_with_the_words() {
     c.yaml:1:21: 'log.format' must be one of auto, json, human
     ");
     assert_snapshot!(problems(&format!("applications: [{{ name: a, product: bamboo }}]\n{PROVIDERS}")), @"c.yaml:1:27: 'applications[0].product' must be one of jira, confluence, bitbucket");
-    assert_snapshot!(problems(&with_provider("jwt: { typ: JWT }")), @"c.yaml:3:12: 'providers[0].jwt.typ' must be one of at+jwt, legacy");
+    assert_snapshot!(problems(&with_provider("jwt: { typ: JWT }")), @"c.yaml:3:12: 'providers[0].jwt.typ' must be one of at+jwt, legacy, id_token");
 }
 
 #[test]

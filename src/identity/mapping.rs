@@ -4,8 +4,8 @@ use std::collections::HashMap;
 
 use super::username::{Username, UsernameError, UsernamePolicy};
 use crate::verify::{
+    Verified,
     claims::{ClaimPath, Claims},
-    jwt::Verified,
 };
 
 /// How a provider's tokens become users.

@@ -4,21 +4,34 @@
 //! key must still be published, and the policy runs again. Refusals are remembered apart, briefly,
 //! and only when another verification is sure to say the same.
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{
+    fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use aws_lc_rs::hmac;
 use moka::sync::Cache;
 use tokio::time::Instant;
 
 use crate::{
-    clock::Now, credential::BearerToken, identity::Identity, provider::Provider,
-    provider::Selector, verdict::Denial,
+    clock::Now,
+    credential::BearerToken,
+    identity::Identity,
+    provider::{Provider, Selector},
+    verdict::Denial,
+    verify::Voucher,
 };
 
 /// Refused tokens that are remembered.
 const REFUSED_ENTRIES: u64 = 10_000;
 /// How long. Short: a mistake here locks a user out.
 const REFUSED_TTL: Duration = Duration::from_secs(5);
+/// The share of its life after which an answer is renewed.
+const RENEWED_AFTER: f64 = 0.8;
 /// What the cache itself needs for an entry, roughly: key, pointers, bookkeeping.
 const ENTRY_OVERHEAD: usize = 256;
 
@@ -48,12 +61,21 @@ pub struct TokenId([u8; 8]);
 struct Verified {
     known: Known,
     until: Instant,
+    renewal: Option<Arc<Renewal>>,
+}
+
+/// The provider is asked again shortly before its answer is too old, so that no request has to wait
+/// for it. Once: if it fails then, the next answer comes from a request that waits.
+#[derive(Debug)]
+struct Renewal {
+    from: Instant,
+    begun: AtomicBool,
 }
 
 #[derive(Clone, Debug)]
 struct Refused {
     denial: Denial,
-    provider: Option<Arc<str>>,
+    provider: Option<Arc<Provider>>,
     until: Instant,
 }
 
@@ -62,7 +84,9 @@ pub struct Remembered {
     /// Whose it is, or why it is refused.
     pub outcome: Result<Known, Denial>,
     /// Who judged it; `None`: it was refused before that.
-    pub provider: Option<Arc<str>>,
+    pub provider: Option<Arc<Provider>>,
+    /// The provider should be asked again, by whoever reads this.
+    pub is_due: bool,
 }
 
 /// How much is remembered.
@@ -159,10 +183,10 @@ impl TokenCache {
     pub fn get(&self, key: TokenKey, now: Now) -> Option<Remembered> {
         if let Some(entry) = self.verified.get(&key) {
             if entry.is_good(now) {
-                let provider = Some(Arc::clone(&entry.known.1.name));
                 return Some(Remembered {
+                    provider: Some(Arc::clone(&entry.known.1)),
+                    is_due: entry.renewal.is_some_and(|renewal| renewal.is_mine(now)),
                     outcome: Ok(entry.known),
-                    provider,
                 });
             }
             self.verified.invalidate(&key);
@@ -176,6 +200,7 @@ impl TokenCache {
         (now.instant < until).then_some(Remembered {
             outcome: Err(denial),
             provider,
+            is_due: false,
         })
     }
 
@@ -185,7 +210,7 @@ impl TokenCache {
         &self,
         key: TokenKey,
         outcome: &Result<Known, Denial>,
-        provider: Option<&Arc<str>>,
+        provider: Option<&Arc<Provider>>,
         now: Now,
     ) {
         match outcome {
@@ -194,17 +219,24 @@ impl TokenCache {
                 // later, the entry does not outlive the token.
                 let left = known.0.valid_until.saturating_sub(now.unix_seconds);
                 let left = Duration::from_secs(u64::try_from(left).unwrap_or(0));
-                let until = now.instant + self.ttl.min(left);
-                self.verified.insert(
-                    key,
-                    Verified {
-                        known: known.clone(),
-                        until,
-                    },
-                );
+                let (believed, renewal) = match known.0.voucher {
+                    Voucher::Key(_) => (left, None),
+                    Voucher::Answer(believed) => (
+                        left.min(believed),
+                        Some(Renewal::of(believed.min(self.ttl), now)),
+                    ),
+                };
+                let entry = Verified {
+                    known: known.clone(),
+                    until: now.instant + self.ttl.min(believed),
+                    renewal: renewal.map(Arc::new),
+                };
+                self.verified.insert(key, entry);
             }
             Err(denial) if is_definite(denial) => {
                 let until = now.instant + REFUSED_TTL;
+                // A token that was good a moment ago and has been revoked.
+                self.verified.invalidate(&key);
                 self.refused.insert(
                     key,
                     Refused {
@@ -236,7 +268,21 @@ impl Verified {
         let identity = &self.known.0;
         now.instant < self.until
             && now.unix_seconds < identity.valid_until
-            && !identity.key.is_withdrawn()
+            && !identity.voucher.is_withdrawn()
+    }
+}
+
+impl Renewal {
+    fn of(believed: Duration, now: Now) -> Self {
+        Self {
+            from: now.instant + believed.mul_f64(RENEWED_AFTER),
+            begun: AtomicBool::new(false),
+        }
+    }
+
+    /// True once.
+    fn is_mine(&self, now: Now) -> bool {
+        now.instant >= self.from && !self.begun.swap(true, Ordering::AcqRel)
     }
 }
 

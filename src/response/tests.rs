@@ -13,7 +13,7 @@ use serde_json::json;
 use super::*;
 use crate::{
     credential::{BearerToken, MalformedCredential},
-    identity::{Identity, MappingError, Username, UsernameError, UsernamePolicy},
+    identity::{Groups, Identity, MappingError, Username, UsernameError, UsernamePolicy},
     pb::envoy::{
         config::core::v3::{HeaderMap, HeaderValue, HeaderValueOption},
         service::auth::v3::{
@@ -28,7 +28,7 @@ use crate::{
     route::NoRoute,
     verdict::Denial,
     verify::{
-        Rejection, Unavailable,
+        Rejection, Unavailable, Voucher,
         algorithm::Algorithm,
         keys::{Candidates, KeySet, VerifyingKey},
         strict_json::JsonError,
@@ -54,7 +54,8 @@ fn alice() -> Grant {
         client: Some("portal".to_owned()),
         scopes: vec!["read".to_owned()],
         valid_until: i64::MAX,
-        key: key(),
+        voucher: Voucher::Key(key()),
+        groups: Groups::Unknown,
     }))
 }
 
@@ -65,7 +66,7 @@ fn full_trail() -> Trail {
         bytes: 1,
     };
     let token = BearerToken::parse(b"Bearer secret").expect("a token");
-    let key = TokenCache::new(&[7; 32], limits).key(token, &Selector::new(0, []));
+    let key = TokenCache::new(&[7; 32], limits).key(token, &Selector::new(0));
     Trail {
         application: Some("jira".into()),
         provider: Some("corp".into()),

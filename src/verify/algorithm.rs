@@ -65,7 +65,7 @@ impl Algorithm {
         }
     }
 
-    pub(super) fn for_signature(self) -> jsonwebtoken::Algorithm {
+    pub(in crate::verify) fn for_signature(self) -> jsonwebtoken::Algorithm {
         match self {
             Self::RS256 => jsonwebtoken::Algorithm::RS256,
             Self::RS384 => jsonwebtoken::Algorithm::RS384,

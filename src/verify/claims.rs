@@ -71,11 +71,28 @@ impl Claims {
             .pointer(pointer.strip_prefix(member)?)
     }
 
-    fn get(&self, name: &str) -> Option<&Value> {
+    /// The value of a member.
+    pub(super) fn get(&self, name: &str) -> Option<&Value> {
         self.0.get(name)
     }
 
-    fn text(&self, name: &'static str) -> Result<Option<&str>, Rejection> {
+    /// Every member, for a person who chooses among them.
+    pub fn members(&self) -> &Map<String, Value> {
+        &self.0
+    }
+
+    /// Whether each of these claims is exactly this string.
+    pub(super) fn require(&self, wanted: &BTreeMap<String, String>) -> Result<(), Rejection> {
+        let differs = |(name, value): (&String, &String)| {
+            self.get(name).and_then(Value::as_str) != Some(value)
+        };
+        if wanted.iter().any(differs) {
+            return Err(Rejection::RequiredClaim);
+        }
+        Ok(())
+    }
+
+    pub(super) fn text(&self, name: &'static str) -> Result<Option<&str>, Rejection> {
         match self.0.get(name) {
             None => Ok(None),
             Some(Value::String(text)) => Ok(Some(text)),
@@ -107,8 +124,8 @@ impl Claims {
 pub enum Audiences {
     /// One of these; never empty.
     OneOf(Vec<String>),
-    /// Anybody: `accept_unbound_tokens: true` was written.
-    Unbound,
+    /// Not asked: something else binds the token, or `accept_unbound_tokens: true` was written.
+    Any,
 }
 
 /// Which header `typ` an access token may have.
@@ -119,6 +136,20 @@ pub enum TypPolicy {
     /// `JWT` and none too, as issuers before RFC 9068 send it. Tokens that look like an ID token
     /// are refused by their claims then.
     Legacy,
+    /// `JWT` and none: the operator wants ID tokens.
+    IdToken,
+}
+
+/// Whether a token must say when it ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Expiry {
+    /// RFC 9068 §2.2: it must, and its life is bounded.
+    Required {
+        /// Longest accepted life.
+        max_lifetime: Duration,
+    },
+    /// The provider is asked again and again, and some tokens of it have no end.
+    Optional,
 }
 
 /// How a provider marks a token that no user stands behind (client credentials).
@@ -159,8 +190,8 @@ pub struct ClaimRules {
     pub typ: TypPolicy,
     /// Allowed difference of clocks.
     pub leeway: Duration,
-    /// Longest accepted life of a token.
-    pub max_lifetime: Duration,
+    /// Whether a token must end, and when.
+    pub expiry: Expiry,
     /// Claims that must be these strings.
     pub required: BTreeMap<String, String>,
     /// How client-credentials tokens are recognised, besides `sub` being the client.
@@ -185,7 +216,8 @@ impl ClaimRules {
     /// token (RFC 8725 §3.11). Needs no key, so it is asked before one is looked for.
     pub fn accept_typ(&self, typ: Option<&str>) -> Result<(), Rejection> {
         match (typ, self.typ) {
-            (Some("at+jwt"), _) | (Some("jwt") | None, TypPolicy::Legacy) => Ok(()),
+            (Some("at+jwt"), TypPolicy::AccessToken | TypPolicy::Legacy)
+            | (Some("jwt") | None, TypPolicy::Legacy | TypPolicy::IdToken) => Ok(()),
             (Some(_) | None, _) => Err(Rejection::Typ),
         }
     }
@@ -201,13 +233,7 @@ impl ClaimRules {
         {
             return Err(Rejection::Client);
         }
-        if self
-            .required
-            .iter()
-            .any(|(name, value)| claims.get(name).and_then(Value::as_str) != Some(value))
-        {
-            return Err(Rejection::RequiredClaim);
-        }
+        claims.require(&self.required)?;
         Ok(Facts {
             valid_until,
             client: client.map(str::to_owned),
@@ -228,7 +254,13 @@ impl ClaimRules {
         ];
         // OIDC Core §3.1.3.6, §3.3.2.11; RFC 8417 §2.2: access tokens have none of these. `nonce`
         // is the mark of an ID token when the header does not tell.
-        for mark in ["at_hash", "c_hash", "s_hash", "events"] {
+        let marks: &[&'static str] = match self.typ {
+            TypPolicy::AccessToken | TypPolicy::Legacy => {
+                &["at_hash", "c_hash", "s_hash", "events"]
+            }
+            TypPolicy::IdToken => &["events"],
+        };
+        for mark in marks {
             if claims.get(mark).is_some() {
                 return Err(Rejection::NotAnAccessToken(mark));
             }
@@ -237,14 +269,17 @@ impl ClaimRules {
             return Err(Rejection::NotAnAccessToken("nonce"));
         }
         // Cognito and Keycloak write the kind of token into the payload.
-        if claims
-            .text("token_use")?
-            .is_some_and(|usage| usage != "access")
-        {
+        let (usage, kind) = (claims.text("token_use")?, claims.text("typ")?);
+        let wanted = if self.typ == TypPolicy::IdToken {
+            "id"
+        } else {
+            "access"
+        };
+        if usage.is_some_and(|usage| usage != wanted) {
             return Err(Rejection::NotAnAccessToken("token_use"));
         }
-        let kind = claims.text("typ")?.map(str::to_ascii_lowercase);
-        if kind.is_some_and(|kind| OTHER_KINDS.contains(&kind.as_str())) {
+        let kind = kind.map(str::to_ascii_lowercase);
+        if kind.is_some_and(|kind| kind != wanted && OTHER_KINDS.contains(&kind.as_str())) {
             return Err(Rejection::NotAnAccessToken("typ"));
         }
         if claims.get("cnf").is_some() {
@@ -256,10 +291,16 @@ impl ClaimRules {
     fn check_time(&self, claims: &Claims, now: Now) -> Result<i64, Rejection> {
         let seconds = |duration: Duration| i64::try_from(duration.as_secs()).unwrap_or(i64::MAX);
         let leeway = seconds(self.leeway);
-        let expires = claims.date("exp")?.ok_or(Rejection::ClaimMissing("exp"))?;
+        let expires = claims.date("exp")?;
         let issued = claims.date("iat")?;
         let not_before = claims.date("nbf")?;
 
+        let expires = match (expires, self.expiry) {
+            (Some(expires), _) => expires,
+            (None, Expiry::Required { .. }) => return Err(Rejection::ClaimMissing("exp")),
+            // The provider has just said that the token is good, and is soon asked again.
+            (None, Expiry::Optional) => i64::MAX,
+        };
         let valid_until = expires.saturating_add(leeway);
         if now.unix_seconds >= valid_until {
             return Err(Rejection::Expired);
@@ -270,9 +311,11 @@ impl ClaimRules {
                 return Err(Rejection::NotYetValid(name));
             }
         }
-        let lifetime = expires.saturating_sub(issued.unwrap_or(now.unix_seconds));
-        if lifetime > seconds(self.max_lifetime) {
-            return Err(Rejection::LifetimeTooLong);
+        if let Expiry::Required { max_lifetime } = self.expiry {
+            let lifetime = expires.saturating_sub(issued.unwrap_or(now.unix_seconds));
+            if lifetime > seconds(max_lifetime) {
+                return Err(Rejection::LifetimeTooLong);
+            }
         }
         Ok(valid_until)
     }
@@ -292,7 +335,7 @@ impl ClaimRules {
             Some(_) => return Err(WRONG_TYPE),
         };
         match &self.audiences {
-            Audiences::Unbound => Ok(()),
+            Audiences::Any => Ok(()),
             Audiences::OneOf(_) if claims.get("aud").is_none() => {
                 Err(Rejection::ClaimMissing("aud"))
             }

@@ -96,6 +96,16 @@ impl<'a> UnverifiedJws<'a> {
     }
 }
 
+/// The `iss` of a JWT that we do not verify ourselves; good for choosing whom to ask, for nothing
+/// else. `None`: it is no JWT, or has no issuer.
+pub fn unverified_issuer(token: &str) -> Result<Option<String>, Rejection> {
+    let Some((_, payload, _)) = split(token) else {
+        return Ok(None);
+    };
+    let issuer = object("payload", payload)?.remove("iss");
+    Ok(issuer.and_then(|issuer| issuer.as_str().map(str::to_owned)))
+}
+
 impl Header {
     fn parse(members: &Map<String, Value>) -> Result<Self, Rejection> {
         if let Some(refused) = REFUSED_HEADER_MEMBERS
@@ -110,7 +120,8 @@ impl Header {
             Some(_) => Err(Rejection::HeaderValue(name)),
         };
         let algorithm = text("alg")?.ok_or(Rejection::HeaderValue("alg"))?;
-        let key_id = text("kid")?;
+        // ADFS names its keys by their certificate alone (RFC 7515 §4.1.7).
+        let key_id = text("kid")?.or(text("x5t")?);
         if key_id.is_some_and(|kid| kid.len() > MAX_KEY_ID_BYTES) {
             return Err(Rejection::HeaderValue("kid"));
         }

@@ -3,17 +3,18 @@
 //! The order is that of RFC 8725: shape, header, algorithm, issuer, key, signature, claims. Only
 //! `iss` is read before the signature holds, and only to find the provider.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use tokio::time::Instant;
 
 use super::{
     Rejection, TokenError,
     algorithm::Algorithm,
-    claims::{ClaimRules, Claims, Facts},
+    claims::{ClaimRules, Claims},
     jws::UnverifiedJws,
     keyring::Keyring,
     keys::{Candidates, VerifyingKey},
+    verified::{Verified, Voucher},
 };
 use crate::clock::Now;
 
@@ -29,26 +30,41 @@ pub struct JwtVerifier {
     pub rules: ClaimRules,
 }
 
-/// A token that its provider vouches for.
-pub struct Verified {
-    /// Its claims.
-    pub claims: Claims,
-    /// What the rules have established.
-    pub facts: Facts,
-    /// The key that signed it.
-    pub key: Arc<VerifyingKey>,
+/// What is known of the issuer that a token names.
+#[derive(Clone, Copy, Debug)]
+pub struct IssuerKeys<'i> {
+    /// Its keys.
+    pub keyring: &'i Keyring,
+    /// Claims that its tokens must have.
+    pub required: &'i BTreeMap<String, String>,
 }
 
 impl JwtVerifier {
-    /// Verifies a token of the issuer that `keyring` belongs to. Waits for keys until `deadline`
-    /// at most.
+    /// Verifies a token of one issuer. Waits for keys until `deadline` at most.
     pub async fn verify(
         &self,
         jws: UnverifiedJws<'_>,
-        keyring: &Keyring,
+        issuer: IssuerKeys<'_>,
         now: Now,
         deadline: Instant,
     ) -> Result<Verified, TokenError> {
+        let (claims, key) = self.signed(jws, issuer, now, deadline).await?;
+        let facts = self.rules.check(&claims, now)?;
+        Ok(Verified {
+            claims,
+            facts,
+            voucher: Voucher::Key(key),
+        })
+    }
+
+    /// The claims that the issuer has signed, before the rules have judged them.
+    pub async fn signed(
+        &self,
+        jws: UnverifiedJws<'_>,
+        issuer: IssuerKeys<'_>,
+        now: Now,
+        deadline: Instant,
+    ) -> Result<(Claims, Arc<VerifyingKey>), TokenError> {
         let algorithm = jws.header().algorithm?;
         if !self.algorithms.contains(&algorithm) {
             return Err(Rejection::Algorithm.into());
@@ -56,13 +72,17 @@ impl JwtVerifier {
         self.rules.accept_typ(jws.header().typ.as_deref())?;
         let key_id = jws.header().key_id.as_deref();
         let patience = deadline.min(now.instant + KEY_PATIENCE);
-        let keys = match keyring.find(key_id, algorithm, now, patience).await? {
+        let keys = match issuer
+            .keyring
+            .find(key_id, algorithm, now, patience)
+            .await?
+        {
             Candidates::Keys(keys) => keys,
             Candidates::WrongAlgorithm => return Err(Rejection::KeyMismatch.into()),
             Candidates::Unknown => return Err(Rejection::UnknownKey.into()),
         };
         let (claims, key) = jws.verify(algorithm, &keys)?;
-        let facts = self.rules.check(&claims, now)?;
-        Ok(Verified { claims, facts, key })
+        claims.require(issuer.required)?;
+        Ok((claims, key))
     }
 }

@@ -254,9 +254,11 @@ fn parse_key(jwk: &Map<String, Value>) -> Result<VerifyingKey, RefusedKey> {
     if algorithm.is_some_and(|algorithm| algorithm.key_kind() != kind) {
         return Err(RefusedKey::Unsupported);
     }
-    let key_id = jwk
-        .contains_key("kid")
-        .then(|| text(jwk, "kid").map(str::to_owned))
+    let name = ["kid", "x5t"]
+        .into_iter()
+        .find(|name| jwk.contains_key(*name));
+    let key_id = name
+        .map(|name| text(jwk, name).map(str::to_owned))
         .transpose()?;
     Ok(VerifyingKey {
         material: material(jwk),

@@ -78,6 +78,15 @@ pub enum Rejection {
     /// The party that obtained the token is not in `clients`.
     #[error("the token was obtained by a client that is not allowed")]
     Client,
+    /// The provider's answer is about a token of another issuer.
+    #[error("the token has another issuer than its provider")]
+    Issuer,
+    /// Two claims that must agree do not: the answers may be about two users.
+    #[error("two claims that must be equal are not")]
+    ClaimsDiffer,
+    /// The provider says so: expired, revoked, unknown, or another client's.
+    #[error("the provider says that the token is not valid")]
+    Inactive,
     /// A claim that the provider's configuration demands has another value.
     #[error("a claim demanded by the provider's configuration is absent or different")]
     RequiredClaim,
@@ -103,6 +112,9 @@ impl Rejection {
             Self::NotAnAccessToken(_) => "not_an_access_token",
             Self::SenderConstrained => "sender_constrained",
             Self::Client => "client_not_allowed",
+            Self::Issuer => "wrong_issuer",
+            Self::ClaimsDiffer => "claims_differ",
+            Self::Inactive => "token_inactive",
             Self::RequiredClaim => "required_claim",
         }
     }
@@ -132,6 +144,21 @@ pub enum Unavailable {
     /// Too many requests wait for the same provider.
     #[error("too many requests wait for the provider")]
     Overloaded,
+    /// The provider refuses us, not the token: our own credentials there are wrong.
+    #[error("the provider refuses our own credentials")]
+    CredentialsRefused,
+    /// The provider asks us to slow down.
+    #[error("the provider asks us to come back later")]
+    Throttled,
+    /// The provider answers something that is no answer.
+    #[error("the provider fails, or does not answer as it should")]
+    ProviderError,
+    /// The provider does not answer in time.
+    #[error("the provider does not answer in time")]
+    ProviderTimeout,
+    /// The provider has failed so often that it is left alone for a moment.
+    #[error("the provider has failed too often and is not asked for a moment")]
+    CircuitOpen,
     /// The time for this check is over.
     #[error("the deadline of the check has passed")]
     Deadline,
@@ -148,6 +175,11 @@ impl Unavailable {
             Self::StaleKeys => "provider_keys_stale",
             Self::NoRefresh => "provider_keys_not_refreshed",
             Self::Overloaded => "overloaded",
+            Self::CredentialsRefused => "provider_credentials_refused",
+            Self::Throttled => "provider_throttled",
+            Self::ProviderError => "provider_error",
+            Self::ProviderTimeout => "provider_timeout",
+            Self::CircuitOpen => "provider_circuit_open",
             Self::Deadline => "deadline",
             Self::Internal => "internal_error",
         }

@@ -83,7 +83,12 @@ fn only_the_clock_reads_the_clock() {
 
 #[test]
 fn tasks_and_threads_are_started_where_they_are_stopped() {
-    let places = ["app.rs", "grpc/server.rs", "cli/serve.rs"];
+    let places = [
+        "app.rs",
+        "grpc/server.rs",
+        "cli/serve.rs",
+        "pipeline/flights.rs",
+    ];
     assert_eq!(
         offenders(&["tokio::spawn", ".spawn(", "spawn_blocking"], &places),
         NONE

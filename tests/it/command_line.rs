@@ -95,11 +95,12 @@ fn help_says_what_there_is() {
     Usage: atlassian-authz <COMMAND>
 
     Commands:
-      serve   Run the service until SIGTERM
-      config  Look at a configuration file without running it
-      check   Decide about one request as the service would, and explain every step
-      health  Ask a running service whether it serves
-      help    Print this message or the help of the given subcommand(s)
+      serve     Run the service until SIGTERM
+      config    Look at a configuration file without running it
+      provider  Look at identity providers and at what they say of a token
+      check     Decide about one request as the service would, and explain every step
+      health    Ask a running service whether it serves
+      help      Print this message or the help of the given subcommand(s)
 
     Options:
       -h, --help     Print help

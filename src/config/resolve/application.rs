@@ -2,7 +2,10 @@
 
 use std::collections::HashMap;
 
-use super::Resolver;
+use super::{
+    Resolver,
+    marks::{Mark, marks},
+};
 use crate::{
     config::{ApplicationConfig, ProviderConfig, schema},
     request::Host,
@@ -31,7 +34,7 @@ impl Resolver<'_> {
             let pointer = format!("/applications/{at}");
             self.name(&format!("{pointer}/name"), &application.name);
             let chosen = self.chosen_providers(&pointer, application, named);
-            self.one_provider_per_issuer(&pointer, application, &chosen, providers);
+            self.one_provider_per_token(&pointer, application, &chosen, providers);
             applications.push(ApplicationConfig {
                 name: application.name.clone(),
                 hosts: self.hosts(&pointer, application, &mut taken),
@@ -80,33 +83,36 @@ impl Resolver<'_> {
     }
 
     /// Otherwise a token would have two providers, and we never try two.
-    fn one_provider_per_issuer(
+    fn one_provider_per_token(
         &mut self,
         pointer: &str,
         application: &schema::Application,
         chosen: &[usize],
         providers: &[Option<ProviderConfig>],
     ) {
-        let mut owners: HashMap<&str, &str> = HashMap::new();
+        let mut owners: Vec<(&str, Mark<'_>)> = Vec::new();
         let chosen = chosen
             .iter()
             .filter_map(|position| providers.get(*position)?.as_ref());
-        for (provider, issuer) in chosen.flat_map(|provider| {
-            provider
-                .issuers
-                .iter()
-                .map(move |issuer| (provider.name.as_str(), &*issuer.issuer))
+        for (provider, mark) in chosen.flat_map(|provider| {
+            let marks = marks(&provider.judge).into_iter();
+            marks.map(|mark| (provider.name.as_str(), mark))
         }) {
-            if let Some(other) = owners.insert(issuer, provider) {
+            let clashes =
+                |(owner, other): &&(&str, Mark<'_>)| *owner != provider && mark.clashes(*other);
+            if let Some((owner, _)) = owners.iter().find(clashes) {
                 self.problem(
                     pointer,
                     format!(
-                        "{}: the providers '{other}' and '{provider}' have the same issuer {issuer}, \
-                         so it cannot be told whose token one is: name only one of them in 'providers'",
-                        application.name
+                        "{}: the providers '{owner}' and '{provider}' {}, so it cannot be told \
+                         whose token one is: {}name only one of them in 'providers'",
+                        application.name,
+                        mark.in_words(),
+                        mark.remedy(),
                     ),
                 );
             }
+            owners.push((provider, mark));
         }
     }
 

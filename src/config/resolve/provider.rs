@@ -1,23 +1,33 @@
 //! The section `providers`.
 
+mod binding;
 mod generic;
+mod groups;
+mod http_check;
 mod issuers;
+mod remote;
+mod secret;
 mod username;
 
-use std::{collections::HashMap, fs, time::Duration};
+use std::{
+    collections::{BTreeMap, HashMap},
+    fs,
+    time::Duration,
+};
 
 use super::Resolver;
 use crate::{
-    config::{ProviderConfig, document::child, schema},
+    config::{JudgeConfig, ProviderConfig, document::child, schema},
     identity::{Mapping, Username},
     outbound::{ExtraAuthorities, Outbound, UrlPolicy},
+    provider::preset::Generic,
     verify::{
         algorithm::Algorithm,
-        claims::{Audiences, ClaimRules, MachineMarker, TypPolicy},
+        claims::{ClaimRules, Expiry, MachineMarker, TypPolicy},
         jwt::JwtVerifier,
     },
 };
-use generic::Generic;
+use generic::Form;
 
 const LONGEST_LEEWAY: Duration = Duration::from_mins(2);
 const A_YEAR: Duration = Duration::from_hours(24 * 365);
@@ -27,6 +37,15 @@ struct Section<'p> {
     pointer: String,
     name: &'p str,
     written: &'p schema::Provider,
+}
+
+/// What every generic form says about claims.
+struct WrittenRules<'w> {
+    typ: TypPolicy,
+    leeway: Duration,
+    expiry: Expiry,
+    required: &'w BTreeMap<String, String>,
+    machine_if: &'w [schema::MachineMarker],
 }
 
 impl Resolver<'_> {
@@ -55,19 +74,14 @@ impl Resolver<'_> {
             };
             self.name(&format!("{}/name", section.pointer), section.name);
             self.lists(&section);
-            let Some(generic) = self.generic(&section, urls) else {
-                // What stands beside `jwt` and `preset` is judged all the same.
-                self.audiences(&section);
+            let Some(form) = self.form(&section, urls) else {
+                // What stands beside the form is judged all the same.
+                self.binding_of_unknown_form(&section);
                 resolved.push(None);
                 continue;
             };
-            resolved.push(self.provider(&section, &generic, urls));
-            expanded.push(schema::Provider {
-                preset: None,
-                jwt: Some(generic.jwt),
-                username: generic.username,
-                ..provider.clone()
-            });
+            resolved.push(self.provider(&section, &form, urls));
+            expanded.push(form.written_out(provider));
         }
         (resolved, expanded)
     }
@@ -75,127 +89,101 @@ impl Resolver<'_> {
     fn provider(
         &mut self,
         section: &Section<'_>,
-        generic: &Generic,
+        form: &Form,
         urls: UrlPolicy,
     ) -> Option<ProviderConfig> {
         let before = self.problems.len();
-        let issuers = self.issuers(section, generic, urls);
-        let rules = self.claim_rules(section, generic);
-        let algorithms = self.algorithms(section, generic);
-        let rule = if let Some(username) = &generic.username {
-            self.username(section, username)
+        let judge = match &form.generic {
+            Generic::Jwt(jwt) => Some(self.jwt(section, form, jwt, urls)),
+            Generic::Introspection(written) => self.introspection(section, form, written, urls),
+            Generic::HttpCheck(written) => self.http_check(section, form, written, urls),
+        };
+        let rule = if let Some(username) = &form.username {
+            self.username(section, username, form.unstable)
         } else {
             let why = "which claim names the user? Write for example { claim: preferred_username }";
             let message = format!("{}: 'username' is missing: {why}", section.name);
             self.problem(&section.pointer, message);
             None
         };
+        let groups = form.groups.as_ref();
+        let groups = groups.and_then(|groups| self.groups(section, groups));
         let machine_clients = self.machine_clients(section);
         let authorities = self.authorities(section, urls);
-        let max_stale = self.jwt_duration(section, "max_stale", &generic.jwt.max_stale, A_YEAR);
         if self.problems.len() > before {
             return None;
         }
         Some(ProviderConfig {
             name: section.name.to_owned(),
-            issuers,
-            verifier: JwtVerifier { algorithms, rules },
+            judge: judge?,
             mapping: Mapping {
                 rule: rule?,
                 machine_clients,
             },
+            groups,
+            unstable: form.unstable,
+            is_unbound: section.written.accept_unbound_tokens,
             required_scopes: section.written.required_scopes.clone(),
             authorities,
-            max_stale,
         })
     }
 
-    fn claim_rules(&mut self, section: &Section<'_>, generic: &Generic) -> ClaimRules {
-        let jwt = &generic.jwt;
-        ClaimRules {
-            audiences: self.audiences(section),
-            clients: section.written.clients.clone(),
+    fn jwt(
+        &mut self,
+        section: &Section<'_>,
+        form: &Form,
+        jwt: &schema::Jwt,
+        urls: UrlPolicy,
+    ) -> JudgeConfig {
+        let issuers = self.issuers(section, form, jwt, urls);
+        let max_lifetime = self.jwt_duration(section, "max_lifetime", &jwt.max_lifetime, A_YEAR);
+        let written = WrittenRules {
             typ: match jwt.typ {
                 schema::TypPolicy::AccessToken => TypPolicy::AccessToken,
                 schema::TypPolicy::Legacy => TypPolicy::Legacy,
+                schema::TypPolicy::IdToken => TypPolicy::IdToken,
             },
             leeway: self.jwt_duration(section, "leeway", &jwt.leeway, LONGEST_LEEWAY),
-            max_lifetime: self.jwt_duration(section, "max_lifetime", &jwt.max_lifetime, A_YEAR),
-            required: jwt.required_claims.clone(),
-            machine_markers: self.machine_markers(section, generic),
+            expiry: Expiry::Required { max_lifetime },
+            required: &jwt.required_claims,
+            machine_if: &jwt.machine_if,
+        };
+        JudgeConfig::Jwt {
+            verifier: JwtVerifier {
+                rules: self.claim_rules(section, form, &written),
+                algorithms: self.algorithms(section, form, jwt),
+            },
+            issuers,
+            max_stale: self.jwt_duration(section, "max_stale", &jwt.max_stale, A_YEAR),
         }
     }
 
-    /// A token must be bound to us, or the operator must have written that it need not be.
-    fn audiences(&mut self, section: &Section<'_>) -> Audiences {
-        let Section {
-            pointer,
-            name,
-            written,
-        } = section;
-        let audiences = &written.audiences;
-        match (audiences.is_empty(), written.accept_unbound_tokens) {
-            (true, true) => return Audiences::Unbound,
-            (true, false) => self.problem(
-                &format!("{pointer}/audiences"),
-                format!(
-                    "{name}: audiences is missing: a token for any application would be accepted"
-                ),
-            ),
-            (false, true) => self.problem(
-                &format!("{pointer}/accept_unbound_tokens"),
-                format!(
-                    "{name}: 'accept_unbound_tokens' contradicts 'audiences': remove one of them"
-                ),
-            ),
-            (false, false) => {}
+    fn claim_rules(
+        &mut self,
+        section: &Section<'_>,
+        form: &Form,
+        written: &WrittenRules<'_>,
+    ) -> ClaimRules {
+        ClaimRules {
+            audiences: self.binding(section, form),
+            clients: form.clients.clone(),
+            typ: written.typ,
+            leeway: written.leeway,
+            expiry: written.expiry,
+            required: written.required.clone(),
+            machine_markers: self.machine_markers(section, &form.place, written.machine_if),
         }
-        Audiences::OneOf(audiences.clone())
     }
 
-    /// What no token could have is a mistake; an empty string might even be had.
-    fn lists(&mut self, section: &Section<'_>) {
-        let Section {
-            pointer,
-            name,
-            written,
-        } = section;
-        let clients = written.clients.as_deref();
-        if clients.is_some_and(<[String]>::is_empty) {
+    fn algorithms(
+        &mut self,
+        section: &Section<'_>,
+        form: &Form,
+        jwt: &schema::Jwt,
+    ) -> Vec<Algorithm> {
+        if jwt.algorithms.is_empty() {
             self.problem(
-                &format!("{pointer}/clients"),
-                format!(
-                    "{name}: 'clients' is empty: no token would be accepted; leave it out to \
-                     accept any client of the audience"
-                ),
-            );
-        }
-        for (list, entries) in [
-            ("audiences", written.audiences.as_slice()),
-            ("clients", clients.unwrap_or_default()),
-            ("required_scopes", written.required_scopes.as_slice()),
-        ] {
-            self.entries(section, list, entries);
-        }
-    }
-
-    fn entries(&mut self, section: &Section<'_>, list: &str, entries: &[String]) {
-        let Section { pointer, name, .. } = section;
-        for (at, entry) in entries.iter().enumerate() {
-            let at = format!("{pointer}/{list}/{at}");
-            if entry.is_empty() {
-                self.problem(&at, format!("{name}: an entry of '{list}' is empty"));
-            } else if list == "required_scopes" && entry.contains(' ') {
-                let why = "is more than one scope: write each as an entry of its own";
-                self.problem(&at, format!("{name}: '{entry}' in '{list}' {why}"));
-            }
-        }
-    }
-
-    fn algorithms(&mut self, section: &Section<'_>, generic: &Generic) -> Vec<Algorithm> {
-        if generic.jwt.algorithms.is_empty() {
-            self.problem(
-                &format!("{}/algorithms", generic.place),
+                &format!("{}/algorithms", form.place),
                 format!(
                     "{}: 'algorithms' is empty: no token could be verified; leave it out for \
                      RS256 and ES256",
@@ -203,13 +191,18 @@ impl Resolver<'_> {
                 ),
             );
         }
-        generic.jwt.algorithms.clone()
+        jwt.algorithms.clone()
     }
 
-    fn machine_markers(&mut self, section: &Section<'_>, generic: &Generic) -> Vec<MachineMarker> {
+    fn machine_markers(
+        &mut self,
+        section: &Section<'_>,
+        place: &str,
+        written: &[schema::MachineMarker],
+    ) -> Vec<MachineMarker> {
         let mut markers = Vec::new();
-        for (at, marker) in generic.jwt.machine_if.iter().enumerate() {
-            let at = format!("{}/machine_if/{at}", generic.place);
+        for (at, marker) in written.iter().enumerate() {
+            let at = format!("{place}/machine_if/{at}");
             let claim = marker.claim.clone();
             if claim.is_empty() {
                 self.problem(

@@ -4,11 +4,12 @@ use serde_json::json;
 
 use super::*;
 use crate::{
-    identity::{Mapping, MappingError, Username, UsernamePolicy, UsernameRule},
+    identity::{Groups, Mapping, MappingError, Username, UsernamePolicy, UsernameRule},
+    provider::Judge,
     verify::{
         Rejection, Unavailable,
         algorithm::Algorithm,
-        claims::{Audiences, ClaimPath, ClaimRules, TypPolicy},
+        claims::{Audiences, ClaimPath, ClaimRules, Expiry, TypPolicy},
         jwt::JwtVerifier,
         keys::{Candidates, KeySet, VerifyingKey},
     },
@@ -46,7 +47,7 @@ fn cache(limits: CacheLimits) -> TokenCache {
 
 fn key(cache: &TokenCache, token: &str) -> TokenKey {
     let token = BearerToken::parse(token.as_bytes()).unwrap_or_else(|error| panic!("{error}"));
-    cache.key(token, &Selector::new(0, []))
+    cache.key(token, &Selector::new(0))
 }
 
 fn token(number: u32) -> String {
@@ -73,7 +74,9 @@ fn provider() -> Arc<Provider> {
         clients: None,
         typ: TypPolicy::AccessToken,
         leeway: Duration::ZERO,
-        max_lifetime: Duration::from_hours(24),
+        expiry: Expiry::Required {
+            max_lifetime: Duration::from_hours(24),
+        },
         required: BTreeMap::new(),
         machine_markers: Vec::new(),
     };
@@ -88,10 +91,12 @@ fn provider() -> Arc<Provider> {
     };
     Arc::new(Provider {
         name: "idp".into(),
-        verifier: JwtVerifier {
+        judge: Judge::Jwt(JwtVerifier {
             algorithms: vec![Algorithm::EdDSA],
             rules,
-        },
+        }),
+        groups: None,
+        unstable: &[],
         mapping: Mapping {
             rule,
             machine_clients: HashMap::new(),
@@ -108,7 +113,8 @@ fn identity(key: &Arc<VerifyingKey>, life: i64, scope_bytes: usize) -> Arc<Ident
         client: None,
         scopes: vec!["s".repeat(scope_bytes)],
         valid_until: NOW + life,
-        key: Arc::clone(key),
+        voucher: Voucher::Key(Arc::clone(key)),
+        groups: Groups::Unknown,
     })
 }
 
@@ -292,9 +298,9 @@ fn identities_that_are_gone_take_their_memory_with_them() {
 fn the_key_of_a_token_depends_on_token_provider_list_and_process() {
     let (one, other) = (cache(LIMITS), TokenCache::new(&[8; 32], LIMITS));
     let token = BearerToken::parse(b"Bearer a").expect("a token");
-    let here = one.key(token, &Selector::new(0, []));
-    assert!(here == one.key(token, &Selector::new(0, [])));
-    assert!(here != one.key(token, &Selector::new(1, [])));
-    assert!(here != other.key(token, &Selector::new(0, [])));
+    let here = one.key(token, &Selector::new(0));
+    assert!(here == one.key(token, &Selector::new(0)));
+    assert!(here != one.key(token, &Selector::new(1)));
+    assert!(here != other.key(token, &Selector::new(0)));
     assert!(here != key(&one, "Bearer b"));
 }

@@ -4,14 +4,15 @@
 //! Keycloak writes the kind of token into the payload (`typ`: Bearer, ID, Refresh, …) and publishes
 //! an encryption key beside the signing keys.
 
-use std::collections::BTreeMap;
-
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Expansion, Preset, present, starts_with};
+use super::{
+    About, Expansion, Generic, Preset,
+    parts::{Wrong, base_url, claims, groups, legacy_jwt, present, segment, starts_with},
+};
 use crate::{
-    config::schema::{Jwt, TypPolicy, Username},
+    config::schema::{Jwt, MachineMarker, Username},
     outbound::UrlPolicy,
     verify::algorithm::Algorithm,
 };
@@ -28,46 +29,54 @@ pub struct Keycloak {
     pub realm: String,
 }
 
+/// Realm roles, and what a group mapper adds.
+pub(super) const GROUPS: [&str; 2] = ["/realm_access/roles", "groups"];
+
+impl Keycloak {
+    pub(super) const ABOUT: About = About {
+        mode: "jwt",
+        binding: "audience",
+        username: "preferred_username",
+    };
+}
+
 impl Preset for Keycloak {
-    fn expand(&self, urls: UrlPolicy) -> Result<Expansion, (&'static str, String)> {
-        let url = urls
-            .parse(&self.url)
-            .map_err(|error| ("url", error.to_string()))?;
-        if url.query().is_some() {
-            return Err(("url", "must not have a query".to_owned()));
-        }
-        let realm_is_a_segment = !self.realm.is_empty()
-            && self
-                .realm
-                .bytes()
-                .all(|byte| byte.is_ascii_alphanumeric() || b"-._".contains(&byte));
-        if !realm_is_a_segment {
-            return Err((
-                "realm",
-                "must be the realm's name: letters, digits, '-', '.', '_'".to_owned(),
-            ));
-        }
-        let issuer = format!("{}/realms/{}", self.url.trim_end_matches('/'), self.realm);
+    fn expand(&self, urls: UrlPolicy) -> Result<Expansion, Wrong> {
+        let issuer = issuer(&self.url, &self.realm, urls)?;
+        let keys = format!("{issuer}/protocol/openid-connect/certs");
+        let jwt = Jwt {
+            algorithms: vec![
+                Algorithm::RS256,
+                Algorithm::PS256,
+                Algorithm::ES256,
+                Algorithm::EdDSA,
+            ],
+            // at+jwt only where the client's RFC 9068 switch is on.
+            required_claims: claims([("typ", "Bearer")]),
+            machine_if: service_accounts(),
+            ..legacy_jwt(issuer, keys)
+        };
+        let username = Username::from_claim("preferred_username");
         Ok(Expansion {
-            jwt: Jwt {
-                jwks_uri: Some(format!("{issuer}/protocol/openid-connect/certs")),
-                issuer: Some(issuer),
-                algorithms: vec![
-                    Algorithm::RS256,
-                    Algorithm::PS256,
-                    Algorithm::ES256,
-                    Algorithm::EdDSA,
-                ],
-                // at+jwt only where the client's RFC 9068 switch is on.
-                typ: TypPolicy::Legacy,
-                required_claims: BTreeMap::from([("typ".to_owned(), "Bearer".to_owned())]),
-                machine_if: vec![
-                    starts_with("preferred_username", "service-account-"),
-                    present("clientHost", true),
-                ],
-                ..Jwt::default()
-            },
-            username: Ok(Username::from_claim("preferred_username")),
+            groups: Some(groups(&GROUPS)),
+            ..Expansion::of(Generic::Jwt(jwt), Ok(username))
         })
     }
+}
+
+/// The issuer of a realm.
+pub(super) fn issuer(url: &str, realm: &str, urls: UrlPolicy) -> Result<String, Wrong> {
+    let url = base_url("url", url, urls)?;
+    let realm = segment("realm", realm)
+        .map_err(|(member, why)| (member, why.replace("must be", "must be the realm's name:")))?;
+    Ok(format!("{url}/realms/{realm}"))
+}
+
+/// How Keycloak marks the tokens of service accounts.
+pub(super) fn service_accounts() -> Vec<MachineMarker> {
+    vec![
+        starts_with("preferred_username", "service-account-"),
+        starts_with("username", "service-account-"),
+        present("clientHost", true),
+    ]
 }

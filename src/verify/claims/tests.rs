@@ -21,7 +21,9 @@ fn rules() -> ClaimRules {
         clients: None,
         typ: TypPolicy::Legacy,
         leeway: Duration::from_secs(30),
-        max_lifetime: Duration::from_hours(24),
+        expiry: Expiry::Required {
+            max_lifetime: Duration::from_hours(24),
+        },
         required: BTreeMap::new(),
         machine_markers: Vec::new(),
     }
@@ -169,7 +171,7 @@ fn the_audience_must_be_ours() {
 #[test]
 fn an_unbound_provider_takes_any_audience_but_no_wrong_type() {
     let unbound = ClaimRules {
-        audiences: Audiences::Unbound,
+        audiences: Audiences::Any,
         ..rules()
     };
     assert!(check_with(&unbound, json!({"aud": "REMOVED"})).is_ok());

@@ -275,7 +275,7 @@ fn json_tells_the_same_to_a_script() {
         allowed,
         json!({
             "verdict": "allow", "status": 200, "code": null, "reason": "token_valid", "why": null,
-            "user": "alice", "application": "jira", "provider": "idp", "credential": "jwt",
+            "user": "alice", "application": "jira", "provider": "idp", "credential": "jwt", "groups": null,
             "sets": {"x-remote-user": "alice"},
             "removes": ["authorization", "proxy-authorization", "dpop", "cookie", "x-http-method-override",
                 "x-http-method", "x-method-override"],
@@ -295,7 +295,7 @@ fn json_tells_the_same_to_a_script() {
         json!({
             "verdict": "deny", "status": 401, "code": "token_expired_or_invalid", "reason": "wrong_audience",
             "why": "the token is meant for another audience", "user": null, "application": "jira",
-            "provider": "idp", "credential": "jwt", "sets": {}, "removes": [],
+            "provider": "idp", "credential": "jwt", "groups": null, "sets": {}, "removes": [],
         })
     );
 }

@@ -98,13 +98,10 @@ limits: { cache_ttl: 30s }
             format!("{:?}", after.applications)
         );
         for (before, after) in before.providers.iter().zip(&after.providers) {
+            assert_eq!(format!("{:?}", before.judge), format!("{:?}", after.judge));
             assert_eq!(
-                format!("{:?}", before.issuers),
-                format!("{:?}", after.issuers)
-            );
-            assert_eq!(
-                format!("{:?}", before.verifier),
-                format!("{:?}", after.verifier)
+                format!("{:?}", before.groups),
+                format!("{:?}", after.groups)
             );
             assert_eq!(
                 format!("{:?}", before.mapping.rule),
@@ -115,7 +112,6 @@ limits: { cache_ttl: 30s }
                 after.mapping.machine_clients
             );
             assert_eq!(before.required_scopes, after.required_scopes);
-            assert_eq!(before.max_stale, after.max_stale);
         }
     }
 }
@@ -151,6 +147,8 @@ fn config_show_hides_nothing_of_a_preset() {
         machine_if:
         - claim: preferred_username
           starts_with: service-account-
+        - claim: username
+          starts_with: service-account-
         - claim: clientHost
           present: true
       audiences:
@@ -158,6 +156,11 @@ fn config_show_hides_nothing_of_a_preset() {
       username:
         claim: preferred_username
         lower_case: true
+      groups:
+        claims:
+        - /realm_access/roles
+        - groups
+        format: list
     applications:
     - name: jira
       product: jira

@@ -1,8 +1,13 @@
 //! The issuers of a provider, and where their keys are.
 
-use super::{Resolver, Section, generic::Generic};
+use std::collections::BTreeMap;
+
+use super::{Resolver, Section, generic::Form};
 use crate::{
-    config::{IssuerConfig, schema::TrustedIssuer},
+    config::{
+        IssuerConfig,
+        schema::{Jwt, TrustedIssuer},
+    },
     outbound::UrlPolicy,
     verify::{discovery::Discovery, keyring::KeySource},
 };
@@ -11,22 +16,24 @@ impl Resolver<'_> {
     pub(super) fn issuers(
         &mut self,
         section: &Section<'_>,
-        generic: &Generic,
+        form: &Form,
+        jwt: &Jwt,
         urls: UrlPolicy,
     ) -> Vec<IssuerConfig> {
         let name = section.name;
-        self.jwks_hosts(section, generic);
+        self.jwks_hosts(section, form, jwt);
         let mut issuers: Vec<IssuerConfig> = Vec::new();
-        for (place, issuer) in self.written_issuers(section, generic) {
+        for (place, issuer) in self.written_issuers(section, form, jwt) {
             if issuers.iter().any(|other| other.issuer == issuer.issuer) {
                 let why = format!("{name}: the issuer {} is there twice", issuer.issuer);
                 self.problem(&format!("{place}/issuer"), why);
                 continue;
             }
-            match key_source(&issuer, &generic.jwt.jwks_hosts, urls) {
+            match key_source(&issuer, &jwt.jwks_hosts, urls) {
                 Ok(source) => issuers.push(IssuerConfig {
                     issuer: issuer.issuer,
                     source,
+                    required: issuer.required_claims,
                 }),
                 Err((member, why)) => {
                     self.problem(
@@ -43,15 +50,17 @@ impl Resolver<'_> {
     fn written_issuers(
         &mut self,
         section: &Section<'_>,
-        generic: &Generic,
+        form: &Form,
+        jwt: &Jwt,
     ) -> Vec<(String, TrustedIssuer)> {
         let name = section.name;
-        let Generic { place, jwt, .. } = generic;
+        let place = &form.place;
         match (&jwt.issuer, jwt.issuers.as_slice()) {
             (Some(issuer), []) => {
                 let issuer = TrustedIssuer {
                     issuer: issuer.clone(),
                     jwks_uri: jwt.jwks_uri.clone(),
+                    required_claims: BTreeMap::new(),
                 };
                 vec![(place.clone(), issuer)]
             }
@@ -80,13 +89,13 @@ impl Resolver<'_> {
     }
 
     /// They are compared with the host of a URL, so what is no plain host would never match.
-    fn jwks_hosts(&mut self, section: &Section<'_>, generic: &Generic) {
-        for (at, host) in generic.jwt.jwks_hosts.iter().enumerate() {
+    fn jwks_hosts(&mut self, section: &Section<'_>, form: &Form, jwt: &Jwt) {
+        for (at, host) in jwt.jwks_hosts.iter().enumerate() {
             let is_host = !host.contains('*')
                 && url::Host::parse(host).is_ok_and(|parsed| parsed.to_string() == *host);
             if !is_host {
                 self.problem(
-                    &format!("{}/jwks_hosts/{at}", generic.place),
+                    &format!("{}/jwks_hosts/{at}", form.place),
                     format!(
                         "{}: '{host}' in 'jwks_hosts' must be a host name in lower case, without \
                          scheme, port and path",

@@ -44,14 +44,14 @@ fn names_are_unique_and_plain() {
 }
 
 #[test]
-fn a_provider_is_of_exactly_one_kind() {
-    assert_snapshot!(problems(&with_provider("audiences: [api]\nusername: { claim: sub }")), @"c.yaml:2:5: sso: neither 'jwt' nor 'preset' is there: write 'jwt', or 'preset' with exactly one of entra, keycloak");
+fn a_provider_has_exactly_one_form() {
+    assert_snapshot!(problems(&with_provider("audiences: [api]\nusername: { claim: sub }")), @"c.yaml:2:5: sso: write exactly one of 'preset', 'jwt', 'introspection' and 'http_check': none of them is there");
     let keycloak = "keycloak: { url: https://sso.example, realm: acme }";
     let entra = "entra: { tenant_id: 8eaef023-2b34-4da1-9baa-8bc8c9d6a490 }";
     let both = format!("preset: {{ {keycloak} }}\njwt: {{ issuer: https://idp.example }}");
-    assert_snapshot!(problems(&sso(&both)), @"c.yaml:2:5: sso: both 'jwt' and 'preset' are there: write 'jwt', or 'preset' with exactly one of entra, keycloak");
-    assert_snapshot!(problems(&sso(&format!("preset: {{ {keycloak}, {entra} }}"))), @"c.yaml:2:5: sso: 'preset' names more than one: write 'jwt', or 'preset' with exactly one of entra, keycloak");
-    assert_snapshot!(problems(&sso("preset: {}")), @"c.yaml:2:5: sso: 'preset' names none: write 'jwt', or 'preset' with exactly one of entra, keycloak");
+    assert_snapshot!(problems(&sso(&both)), @"c.yaml:2:5: sso: write exactly one of 'preset', 'jwt', 'introspection' and 'http_check': more than one of them is there");
+    assert_snapshot!(problems(&sso(&format!("preset: {{ {keycloak}, {entra} }}"))), @"c.yaml:3:5: sso: 'preset' names more than one: write exactly one; 'atlassian-authz provider list' shows all");
+    assert_snapshot!(problems(&sso("preset: {}")), @"c.yaml:3:5: sso: 'preset' names none: write exactly one; 'atlassian-authz provider list' shows all");
 }
 
 #[test]
@@ -73,7 +73,7 @@ fn a_token_is_bound_to_us_or_the_operator_has_said_that_it_need_not_be() {
 #[test]
 fn the_binding_is_missed_even_where_the_rest_cannot_be_judged() {
     assert_snapshot!(problems(&with_provider("username: { claim: sub }")), @"
-    c.yaml:2:5: sso: neither 'jwt' nor 'preset' is there: write 'jwt', or 'preset' with exactly one of entra, keycloak
+    c.yaml:2:5: sso: write exactly one of 'preset', 'jwt', 'introspection' and 'http_check': none of them is there
     c.yaml:2:5: sso: audiences is missing: a token for any application would be accepted
     ");
 }
@@ -343,6 +343,8 @@ fn a_preset_is_shown_as_what_it_stands_for() {
         machine_if:
         - claim: preferred_username
           starts_with: service-account-
+        - claim: username
+          starts_with: service-account-
         - claim: clientHost
           present: true
       audiences:
@@ -350,5 +352,10 @@ fn a_preset_is_shown_as_what_it_stands_for() {
       username:
         claim: preferred_username
         lower_case: true
+      groups:
+        claims:
+        - /realm_access/roles
+        - groups
+        format: list
     ");
 }

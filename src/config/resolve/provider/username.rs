@@ -9,7 +9,7 @@ use crate::{
         problem::Problems,
         schema,
     },
-    identity::{Username, UsernamePolicy, UsernameRule, anchored},
+    identity::{Stability, Unstable, Username, UsernamePolicy, UsernameRule, anchored},
     verify::claims::ClaimPath,
 };
 
@@ -18,6 +18,7 @@ impl Resolver<'_> {
         &mut self,
         section: &Section<'_>,
         written: &schema::Username,
+        unstable: &[Unstable],
     ) -> Option<UsernameRule> {
         let before = self.problems.len();
         let pointer = format!("{}/username", section.pointer);
@@ -30,6 +31,7 @@ impl Resolver<'_> {
             );
         }
         self.domain(section, written);
+        self.stability(section, written, unstable);
         let policy = self.policy(section, Some(written));
         self.prefix(section, written, &policy);
         let mut rule = UsernameRule {
@@ -86,6 +88,36 @@ impl Resolver<'_> {
                 ),
             );
         }
+    }
+
+    /// The product believes the name: whoever can choose it can choose to be somebody else.
+    fn stability(
+        &mut self,
+        section: &Section<'_>,
+        written: &schema::Username,
+        unstable: &[Unstable],
+    ) {
+        if written.accept_unstable_claim {
+            return;
+        }
+        let Stability::Unstable(claim) = Stability::of(&written.claim, unstable) else {
+            return;
+        };
+        if claim.domain_makes_it_stable && written.strip_domain.is_some() {
+            return;
+        }
+        let Unstable {
+            claim, why, better, ..
+        } = claim;
+        self.problem(
+            &format!("{}/username/claim", section.pointer),
+            format!(
+                "{}: the claim '{claim}' {why}: whoever gets the name of another user there takes \
+                 over that user's account here; use {better}, or accept the risk with \
+                 accept_unstable_claim: true",
+                section.name
+            ),
+        );
     }
 
     /// With a prefix that no user name can have, every token would be refused.

@@ -1,0 +1,53 @@
+//! Secrets: in a file or an environment variable, never in the configuration itself.
+
+use std::{env, fs};
+
+use secrecy::SecretString;
+
+use super::{Resolver, Section};
+use crate::config::schema;
+
+impl Resolver<'_> {
+    /// Reads a secret. No message repeats any of it.
+    pub(super) fn secret(
+        &mut self,
+        section: &Section<'_>,
+        pointer: &str,
+        written: &schema::Secret,
+    ) -> Option<SecretString> {
+        let read = match (&written.file, &written.env) {
+            (Some(file), None) => fs::read_to_string(self.path(file))
+                .map_err(|error| format!("the file {file} cannot be read: {error}")),
+            (None, Some(variable)) => variable_of_the_process(variable),
+            (None, None) | (Some(_), Some(_)) => {
+                Err("write exactly one of 'file' and 'env'".to_owned())
+            }
+        };
+        let one_line = |text: String| {
+            let text = text.strip_suffix('\n').unwrap_or(&text);
+            text.strip_suffix('\r').unwrap_or(text).to_owned()
+        };
+        let read = read.map(one_line).and_then(|text| match text.as_str() {
+            "" => Err("it is empty".to_owned()),
+            _ => Ok(text),
+        });
+        match read {
+            Ok(text) => Some(text.into()),
+            Err(why) => {
+                let member = pointer.rsplit('/').next().unwrap_or_default();
+                self.problem(pointer, format!("{}: '{member}': {why}", section.name));
+                None
+            }
+        }
+    }
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the configuration is the edge: it names the variable"
+)]
+fn variable_of_the_process(name: &str) -> Result<String, String> {
+    env::var(name).map_err(|_unset_or_not_text| {
+        format!("the environment variable {name} is not set, or is not UTF-8")
+    })
+}
