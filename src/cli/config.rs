@@ -26,16 +26,18 @@ pub(super) fn check(file: &Path) -> u8 {
 
 pub(super) fn show(file: &Path) -> u8 {
     match Config::load(file) {
-        Ok(config) => match serde_saphyr::to_string(&config.effective) {
-            Ok(yaml) => {
-                say(yaml.trim_end());
-                YES
+        Ok(config) => {
+            match serde_saphyr::to_string_with_options(&config.effective, one_line_each()) {
+                Ok(yaml) => {
+                    say(yaml.trim_end());
+                    YES
+                }
+                Err(error) => {
+                    complain(error);
+                    ERROR
+                }
             }
-            Err(error) => {
-                complain(error);
-                ERROR
-            }
-        },
+        }
         Err(problems) => {
             complain(problems);
             NO
@@ -46,6 +48,11 @@ pub(super) fn show(file: &Path) -> u8 {
 pub(super) fn schema() -> u8 {
     say(format!("{:#}", schema::json_schema()));
     YES
+}
+
+/// A long URL stays in one piece: it can be searched for, and copied.
+fn one_line_each() -> serde_saphyr::SerializerOptions {
+    serde_saphyr::ser_options! { prefer_block_scalars: false }
 }
 
 fn plural(count: usize) -> &'static str {

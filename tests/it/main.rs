@@ -22,6 +22,7 @@ mod command_line;
 mod envoy_facts;
 mod keycloak;
 mod provider_faults;
+mod providers;
 mod token_attacks;
 mod transport;
 mod walk;

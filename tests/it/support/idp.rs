@@ -47,7 +47,10 @@ impl Answer {
 /// One received request.
 #[derive(Clone, Debug)]
 pub struct Received {
+    pub method: String,
+    /// With its query.
     pub path: String,
+    pub body: String,
     /// Names in lower case.
     pub headers: HashMap<String, String>,
 }
@@ -55,6 +58,8 @@ pub struct Received {
 #[derive(Default)]
 struct State {
     answers: HashMap<String, Answer>,
+    /// By path without query, and by a token that the request shows anywhere.
+    answers_about: HashMap<(String, String), Answer>,
     received: Vec<Received>,
     released: bool,
     stopped: bool,
@@ -126,6 +131,13 @@ impl Idp {
             .insert(path.to_owned(), answer);
     }
 
+    /// Replaces the answer of a path to requests about a token.
+    pub fn answer_about(&self, token: &str, path: &str, answer: Answer) {
+        let key = (path.to_owned(), token.to_owned());
+        let mut state = self.shared.0.0.lock().unwrap();
+        state.answers_about.insert(key, answer);
+    }
+
     /// Lets all [`Answer::Held`] go.
     pub fn release(&self) {
         self.shared.0.0.lock().unwrap().released = true;
@@ -151,6 +163,29 @@ impl Drop for Idp {
         self.shared.0.1.notify_all();
         // Wakes the accepting thread, which then closes the port.
         let _ = TcpStream::connect(("127.0.0.1", self.port));
+    }
+}
+
+impl Received {
+    pub fn path_alone(&self) -> &str {
+        self.path.split('?').next().unwrap_or_default()
+    }
+
+    /// Whether the token is in the query, in a header or in the body.
+    fn shows(&self, token: &str) -> bool {
+        self.path.contains(token)
+            || self.body.contains(token)
+            || self.headers.values().any(|value| value.ends_with(token))
+    }
+}
+
+impl State {
+    fn answer_to(&self, request: &Received) -> Option<Answer> {
+        let path = request.path_alone();
+        let mut about = self.answers_about.iter();
+        let about = about.find(|((at, token), _)| at == path && request.shows(token));
+        let of_path = || self.answers.get(&request.path).or(self.answers.get(path));
+        about.map(|(_, answer)| answer).or_else(of_path).cloned()
     }
 }
 
@@ -184,7 +219,7 @@ impl Shared {
         if state.stopped {
             return None;
         }
-        let answer = state.answers.get(&request.path).cloned();
+        let answer = state.answer_to(&request);
         state.received.push(request);
         answer.or_else(|| Some(Answer::status("404 Not Found", &[], "")))
     }
@@ -242,17 +277,27 @@ fn ok(body: &str) -> Vec<u8> {
 fn read_request(reader: &mut impl BufRead) -> Option<Received> {
     let mut line = String::new();
     reader.read_line(&mut line).ok().filter(|read| *read > 0)?;
-    let path = line.split(' ').nth(1)?.to_owned();
+    let mut words = line.split(' ');
+    let (method, path) = (words.next()?.to_owned(), words.next()?.to_owned());
     let mut headers = HashMap::new();
     loop {
         let mut line = String::new();
         reader.read_line(&mut line).ok()?;
         let line = line.trim_end();
         if line.is_empty() {
-            return Some(Received { path, headers });
+            break;
         }
         if let Some((name, value)) = line.split_once(':') {
             headers.insert(name.to_ascii_lowercase(), value.trim().to_owned());
         }
     }
+    let length = headers.get("content-length");
+    let mut body = vec![0; length.map_or(0, |length| length.parse().expect("a number"))];
+    reader.read_exact(&mut body).ok()?;
+    Some(Received {
+        method,
+        path,
+        body: String::from_utf8_lossy(&body).into_owned(),
+        headers,
+    })
 }
