@@ -2,6 +2,8 @@
 //!
 //! One test, because starting Keycloak takes longer than everything else here together.
 
+mod introspection;
+
 use std::{env, process::Command};
 
 use serde_json::{Value, json};
@@ -141,7 +143,10 @@ fn keycloak_users_pass_and_everything_else_that_keycloak_signs_does_not() {
     machines_pass_only_when_mapped(&keycloak, &preset, &mut service);
     a_token_expires(&keycloak, &issuer);
     a_new_key_is_found_and_a_removed_one_forgotten(&keycloak, &preset, &mut service);
+    introspection::is_asked_about_every_token(&keycloak);
+    let token = keycloak.user_token("cli");
     a_disabled_realm_issues_nothing(&keycloak, &mut service);
+    introspection::that_is_gone_lets_nobody_in(keycloak, &token);
 }
 
 fn users_pass(keycloak: &Keycloak, service: &mut Service) {

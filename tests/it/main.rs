@@ -21,6 +21,7 @@ mod architecture;
 mod command_line;
 mod envoy_facts;
 mod keycloak;
+mod opaque_tokens;
 mod provider_faults;
 mod providers;
 mod token_attacks;

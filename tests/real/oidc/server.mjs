@@ -6,7 +6,7 @@
 // `--port 0` lets the kernel choose; the one line on standard output, `ready {…}`, tells the result. The signing keys stay in
 // DIR, so a restart on the same port is the same issuer. `--rotate` adds a key and signs with it; the old ones stay published.
 import { createServer } from 'node:http';
-import { createHash, generateKeyPairSync } from 'node:crypto';
+import { createHash, createPublicKey, generateKeyPairSync } from 'node:crypto';
 import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
@@ -16,13 +16,18 @@ console.info = console.error;
 const { Provider, errors } = await import('oidc-provider');
 
 const ALGORITHM = 'RS256';
+const ALGORITHMS = ['RS256', 'PS256', 'ES256', 'EdDSA'];
 
 const PASSWORDS = { alice: 'alice-password', bob: 'bob-password' };
 
 const CLIENTS = [
   { client_id: 'cli', client_secret: 'cli-secret', access_token_ttl: 300 },
   { client_id: 'short-lived', client_secret: 'short-lived-secret', access_token_ttl: 1 },
-  { client_id: 'gateway', client_secret: 'gateway-secret', access_token_ttl: 300 }, // asks the introspection endpoint
+  // These ask the introspection endpoint, each in its own way.
+  { client_id: 'gateway', client_secret: 'gateway-secret', access_token_ttl: 300 },
+  { client_id: 'gateway-post', client_secret: 'gateway-post-secret', token_endpoint_auth_method: 'client_secret_post' },
+  { client_id: 'gateway-rsa', own_key: 'rsa', token_endpoint_auth_method: 'private_key_jwt' },
+  { client_id: 'gateway-ec', own_key: 'ec', token_endpoint_auth_method: 'private_key_jwt' },
 ];
 
 // `resource` of a token request (RFC 8707: it must be a URI) → audience and form of the access token.
@@ -30,6 +35,10 @@ const RESOURCES = {
   'urn:jira-api': { audience: 'jira-api', accessTokenFormat: 'jwt' },
   'urn:other-api': { audience: 'other-api', accessTokenFormat: 'jwt' },
   'urn:jira-api:opaque': { audience: 'jira-api', accessTokenFormat: 'opaque' },
+  'urn:other-api:opaque': { audience: 'other-api', accessTokenFormat: 'opaque' },
+  ...Object.fromEntries(ALGORITHMS.map((alg) => [
+    `urn:jira-api:${alg}`, { audience: 'jira-api', accessTokenFormat: 'jwt', jwt: { sign: { alg } } },
+  ])),
 };
 const DEFAULT_RESOURCE = 'urn:jira-api';
 
@@ -55,11 +64,33 @@ function signingKeys(directory, rotate) {
     const jwk = privateKey.export({ format: 'jwk' });
     const kid = createHash('sha256').update(jwk.n).digest('base64url').slice(0, 16);
     keys.unshift({ ...jwk, kid, use: 'sig', alg: ALGORITHM });
+    if (!rotate) keys.push(...otherKeys());
     mkdirSync(directory, { recursive: true });
     writeFileSync(`${file}.new`, JSON.stringify({ keys }, null, 2), { mode: 0o600 });
     renameSync(`${file}.new`, file);
   }
   return keys;
+}
+
+// One key for each further algorithm: a published key that names its algorithm signs with no other.
+function otherKeys() {
+  const make = { PS256: ['rsa', { modulusLength: 2048 }], ES256: ['ec', { namedCurve: 'P-256' }], EdDSA: ['ed25519'] };
+  return Object.entries(make).map(([alg, parameters]) => {
+    const { privateKey } = generateKeyPairSync(...parameters);
+    return { ...privateKey.export({ format: 'jwk' }), kid: alg.toLowerCase(), use: 'sig', alg };
+  });
+}
+
+// The clients that sign: their private keys are put beside the provider's own, for whoever plays the client.
+function ownKey(kind, directory) {
+  const file = join(directory, `gateway-${kind}.pem`);
+  if (!existsSync(file)) {
+    const parameters = kind === 'rsa' ? ['rsa', { modulusLength: 2048 }] : ['ec', { namedCurve: 'P-256' }];
+    const { privateKey } = generateKeyPairSync(...parameters);
+    writeFileSync(file, privateKey.export({ type: 'pkcs8', format: 'pem' }), { mode: 0o600 });
+  }
+  const key = createPublicKey(readFileSync(file, 'utf8')).export({ format: 'jwk' });
+  return { keys: [{ ...key, kid: kind, use: 'sig', alg: kind === 'rsa' ? 'RS256' : 'ES256' }] };
 }
 
 // Stable and opaque, as a real provider's `sub`: a mapping that takes `sub` for the username shows at once.
@@ -75,7 +106,7 @@ const claimsOf = (username) => ({
 
 function resourceServer(resource) {
   if (!Object.hasOwn(RESOURCES, resource)) throw new errors.InvalidTarget();
-  return { ...RESOURCES[resource], scope: 'read write', jwt: { sign: { alg: ALGORITHM } } };
+  return { scope: 'read write', jwt: { sign: { alg: ALGORITHM } }, ...RESOURCES[resource] };
 }
 
 async function passwordGrant(ctx) {
@@ -110,8 +141,9 @@ function openidProvider(issuer, keys) {
   const ttl = (_ctx, _token, client) => client.access_token_ttl;
   const provider = new Provider(issuer, {
     jwks: { keys },
-    clients: CLIENTS.map((client) => ({
+    clients: CLIENTS.map(({ own_key: kind, ...client }) => ({
       ...client,
+      ...(kind && { jwks: ownKey(kind, options.keys), token_endpoint_auth_signing_alg: kind === 'rsa' ? 'RS256' : 'ES256' }),
       grant_types: ['client_credentials', 'password'],
       redirect_uris: [],
       response_types: [],
