@@ -6,6 +6,7 @@ mod addresses;
 mod answers;
 mod floods;
 mod outages;
+mod remote;
 mod tls;
 
 use std::net::TcpListener;

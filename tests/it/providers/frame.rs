@@ -134,7 +134,7 @@ impl Subject {
             let verdict = format!(
                 "{} {}",
                 answer.status,
-                user.as_deref().unwrap_or(answer.reason())
+                user.as_deref().unwrap_or_else(|| answer.reason())
             );
             eprintln!(
                 "| {:<24} | {:<36} | {verdict:<42} |",
@@ -212,14 +212,13 @@ impl Subject {
             assert!(!shown.contains(place), "a real address in\n{shown}");
         }
         let keep = directory.keep();
-        let shown = shown
+        shown
             .replace("timeout: 2s", "timeout: 500ms")
             .replace(
                 "map: users.yaml",
                 &format!("map: {}/users.yaml", keep.display()),
             )
-            .replace("file: secret", &format!("file: {}/secret", keep.display()));
-        shown
+            .replace("file: secret", &format!("file: {}/secret", keep.display()))
     }
 }
 
@@ -265,10 +264,13 @@ pub fn published(text: &str, change: impl FnOnce(&mut Value)) -> Answer {
         "/data/issued_at",
     ] {
         if let Some(date) = body.pointer_mut(pointer) {
-            *date = match &*date {
-                Value::String(text) => now_from(text.parse().expect("a date")).to_string().into(),
-                other => now_from(other.as_i64().expect("a date")).into(),
-            };
+            *date = date.as_i64().map_or_else(
+                || {
+                    let text = date.as_str().expect("a date");
+                    now_from(text.parse().expect("a number")).to_string().into()
+                },
+                |date| now_from(date).into(),
+            );
         }
     }
     change(&mut body);

@@ -10,6 +10,8 @@ use crate::support::{
 
 /// The answers of a provider to one token.
 type Answers = Vec<(&'static str, Answer)>;
+/// A case, how the good answer is changed for it, and what must come of it.
+type ChangedCase = (&'static str, Box<dyn Fn(&str, &mut Value)>, Expected);
 /// Changes the document of a path.
 type Change<'c> = &'c dyn Fn(&str, &mut Value);
 
@@ -207,7 +209,7 @@ fn introspected(mut spec: Spec, client: &'static str, username: &'static str) ->
         body.insert(client.to_owned(), json!("other"));
         body.insert("client_id".to_owned(), json!("other"));
     });
-    let cases: Vec<(&'static str, Box<dyn Fn(&str, &mut Value)>, Expected)> = vec![
+    let cases: Vec<ChangedCase> = vec![
         ("expired", Box::new(old), denied("expired")),
         ("not_yet_valid", Box::new(new), denied("not_yet_valid")),
         (
@@ -563,7 +565,7 @@ machine_clients: { mapped-machine: svc-ci }",
             Case::new(
                 "another_tenants_issuer_is_not_sent",
                 graph_token("iss", |p| {
-                    p["iss"] = json!("https://sts.windows.net/other/")
+                    p["iss"] = json!("https://sts.windows.net/other/");
                 }),
                 denied("header_refused"),
             ),

@@ -182,9 +182,16 @@ impl Received {
 impl State {
     fn answer_to(&self, request: &Received) -> Option<Answer> {
         let path = request.path_alone();
-        let mut about = self.answers_about.iter();
-        let about = about.find(|((at, token), _)| at == path && request.shows(token));
-        let of_path = || self.answers.get(&request.path).or(self.answers.get(path));
+        // Of two tokens that begin alike, the longer one is meant.
+        let about = self.answers_about.iter();
+        let about = about
+            .filter(|((at, token), _)| at == path && request.shows(token))
+            .max_by_key(|((_, token), _)| token.len());
+        let of_path = || {
+            self.answers
+                .get(&request.path)
+                .or_else(|| self.answers.get(path))
+        };
         about.map(|(_, answer)| answer).or_else(of_path).cloned()
     }
 }
