@@ -90,6 +90,7 @@ impl Stability {
         match self {
             Self::Identifier => "stable and unique",
             Self::Name => "readable, may change hands",
+            Self::Unstable(claim) if claim.domain_makes_it_stable => "only with strip_domain",
             Self::Unstable(_) => "NOT for user names",
             Self::Unknown => "",
         }

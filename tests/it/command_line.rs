@@ -2,6 +2,8 @@
 
 mod check;
 mod config;
+mod providers;
+mod providers_page;
 mod published;
 mod refusals;
 mod running;
