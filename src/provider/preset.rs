@@ -159,3 +159,6 @@ presets! {
     /// Zitadel: tokens of one project, judged by its introspection endpoint.
     zitadel: Zitadel,
 }
+
+#[cfg(test)]
+mod tests;

@@ -29,6 +29,8 @@ const MAX_CANDIDATES: usize = 4;
 
 /// A public key that may verify signatures of its kind, as long as its provider publishes it.
 pub struct VerifyingKey {
+    /// Microsoft's `issuer`, where there is one.
+    issuer: Option<String>,
     key_id: Option<String>,
     kind: KeyKind,
     /// RFC 7517 §4.4: when the provider says which, only that.
@@ -102,6 +104,9 @@ pub enum RefusedKey {
     /// `use: enc`, or `key_ops` without `verify`.
     #[error("a key is not for signatures")]
     NotForSignatures,
+    /// The key says whose it is, and it is another issuer's.
+    #[error("a key belongs to another issuer")]
+    OtherIssuer,
     /// A type, curve, size or algorithm that we do not take.
     #[error("a key is of an unsupported or weak kind")]
     Unsupported,
@@ -144,6 +149,22 @@ impl KeySet {
         }
         set.refuse_shared_key_ids();
         Ok(set)
+    }
+
+    /// Leaves out the keys that name another issuer. Microsoft publishes one set for many tenants and
+    /// writes into a key whose tokens it may sign: the tenant of personal accounts has its own. A
+    /// template such as `https://login.microsoftonline.com/{tenantid}/v2.0` names nobody.
+    #[must_use]
+    pub fn of_issuer(mut self, issuer: &str) -> Self {
+        let before = self.keys.len();
+        self.keys.retain(|key| {
+            let named = key.issuer.as_deref();
+            named.is_none_or(|named| named == issuer || named.contains("{tenantid}"))
+        });
+        let refused = before - self.keys.len();
+        self.refused
+            .extend(std::iter::repeat_n(RefusedKey::OtherIssuer, refused));
+        self
     }
 
     /// Number of usable keys.
@@ -260,7 +281,9 @@ fn parse_key(jwk: &Map<String, Value>) -> Result<VerifyingKey, RefusedKey> {
     let key_id = name
         .map(|name| text(jwk, name).map(str::to_owned))
         .transpose()?;
+    let issuer = jwk.get("issuer").and_then(Value::as_str);
     Ok(VerifyingKey {
+        issuer: issuer.map(str::to_owned),
         material: material(jwk),
         key_id,
         kind,

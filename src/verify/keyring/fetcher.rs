@@ -195,7 +195,7 @@ impl Keyring {
             News::Confirmed => Arc::clone(&before.keys),
             News::Replaced(keys) => {
                 let first = before.confirmed.is_none();
-                let keys = keys.succeed(&before.keys);
+                let keys = keys.of_issuer(&self.issuer).succeed(&before.keys);
                 if first {
                     info!(
                         provider,

@@ -351,3 +351,41 @@ fn other_material_under_the_same_kid_withdraws_the_old_key() {
         assert!(key.is_withdrawn(), "{changed}");
     }
 }
+
+#[test]
+fn a_key_that_names_another_issuer_signs_for_nobody_here() {
+    let ours = "https://login.microsoftonline.com/8eaef023/v2.0";
+    let consumers = "https://login.microsoftonline.com/9188040d/v2.0";
+    let template = "https://login.microsoftonline.com/{tenantid}/v2.0";
+    let jwk = |kid: &str, issuer: Option<&str>| {
+        // RFC 8037 §A.2.
+        let mut jwk = json!({"kty": "OKP", "crv": "Ed25519", "kid": kid,
+            "x": "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"});
+        if let Some(issuer) = issuer {
+            jwk["issuer"] = json!(issuer);
+        }
+        jwk
+    };
+    let keys = json!({"keys": [
+        jwk("ours", Some(ours)), jwk("theirs", Some(consumers)), jwk("any", Some(template)), jwk("plain", None),
+    ]});
+    let set = KeySet::parse(keys.to_string().as_bytes()).expect("a key set");
+    let set = set.of_issuer(ours);
+    assert_eq!(
+        (set.len(), set.refused()),
+        (3, &[RefusedKey::OtherIssuer][..])
+    );
+    let found = set.select(Some("theirs"), Algorithm::EdDSA);
+    assert!(matches!(found, Candidates::Unknown), "{found:?}");
+}
+
+#[test]
+fn a_key_without_kid_is_found_by_its_certificate() {
+    let jwk = json!({"kty": "OKP", "crv": "Ed25519", "x5t": "jeeQjLUam_5jJgqW1jVLeYl8Gik",
+        "x": "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"});
+    let set = KeySet::parse(json!({"keys": [jwk]}).to_string().as_bytes()).expect("a key set");
+    let found = set.select(Some("jeeQjLUam_5jJgqW1jVLeYl8Gik"), Algorithm::EdDSA);
+    assert!(matches!(found, Candidates::Keys(_)), "{found:?}");
+    let other = set.select(Some("another"), Algorithm::EdDSA);
+    assert!(matches!(other, Candidates::Unknown), "{other:?}");
+}

@@ -56,6 +56,7 @@ fn config(graph: &Idp, username: &str) -> String {
 
 /// What the replaced plugin did, with our commands: Graph token, attributes, verdict, curl.
 #[test]
+#[expect(clippy::too_many_lines, reason = "one session of one operator")]
 fn a_graph_token_becomes_a_user_step_by_step() {
     let graph = graph();
     let refused = directory_with(&config(&graph, "{ claim: givenName }"));

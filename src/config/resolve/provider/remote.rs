@@ -257,3 +257,6 @@ fn unusable_prefix(prefix: &str) -> Option<&'static str> {
     }
     None
 }
+
+#[cfg(test)]
+mod tests;
