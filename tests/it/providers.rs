@@ -6,6 +6,7 @@
 #![expect(clippy::too_many_lines, reason = "the cases are tables, one a line")]
 
 mod frame;
+mod groups;
 mod jwt;
 mod remote;
 
@@ -89,4 +90,10 @@ fn every_preset_has_every_case_that_applies_to_it() {
             );
         }
     }
+}
+
+/// The other method of the preset `slack`.
+#[test]
+fn slack_user_info() {
+    remote::slack_user_info().run();
 }

@@ -1,6 +1,6 @@
 //! Who a provider is, says its certificate.
 
-use std::{fs, sync::Arc};
+use std::{fmt::Write, fs, path::Path, sync::Arc};
 
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair, date_time_ymd};
 use tempfile::TempDir;
@@ -123,5 +123,36 @@ fn only_a_certificate_of_a_trusted_authority_for_this_host_and_time_is_accepted(
             expect_error(&service, name, REFUSED);
             assert_undecided(&outcome, name);
         }
+    }
+    let addresses = providers.iter().zip(&cases);
+    let addresses = addresses.map(|((name, _, address), case)| (name.as_str(), &**address, case.4));
+    no_token_is_shown_to_another_certificate(&addresses.collect::<Vec<_>>(), &ca_file);
+}
+
+/// The same for providers that are asked: the connection ends before the token is sent.
+fn no_token_is_shown_to_another_certificate(addresses: &[(&str, &str, bool)], ca_file: &Path) {
+    let secret = ca_file.with_file_name("secret");
+    fs::write(&secret, "a-secret").expect("written");
+    let mut config = "providers:\n".to_owned();
+    for (name, address, _) in addresses {
+        let _ = writeln!(
+            config,
+            "  - {{ name: {name}, introspection: {{ endpoint: \"{address}/i\", client_id: g, \
+             client_secret: {{ file: {} }}, tokens: {{ prefixes: [{name}_] }} }}, audiences: [a], \
+             username: {{ claim: sub }}, ca_file: {} }}",
+            secret.display(),
+            ca_file.display(),
+        );
+    }
+    config += "applications:\n  - { name: jira, product: jira, hosts: [jira.example.com] }\n";
+    let mut service = Service::with_config(&config);
+    for (name, _, is_good) in addresses {
+        assert_undecided(&service.check_token(&format!("{name}_token")), name);
+        // The good one answers with something that is not about a token.
+        let outcome = if *is_good { "answer" } else { "connect" };
+        let metric = format!(
+            "atlassian_authz_provider_checks_total{{provider=\"{name}\",outcome=\"{outcome}\"}}"
+        );
+        assert!(service.metric(&metric) > 0.0, "{name} is not {outcome}");
     }
 }

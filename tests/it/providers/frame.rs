@@ -166,7 +166,7 @@ impl Subject {
     }
 
     /// The generic form, at a loopback server.
-    fn expanded(&self, idp: &Idp) -> String {
+    pub fn expanded(&self, idp: &Idp) -> String {
         let directory = TempDir::new().expect("a directory");
         let path = |name: &str| directory.path().join(name);
         fs::write(path("users.yaml"), USERS).expect("written");

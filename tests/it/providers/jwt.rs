@@ -404,6 +404,13 @@ machine_clients: { mapped-machine: svc-ci }",
                 nobody("machine_client_not_mapped"),
             ),
             Case::new(
+                "groups_overage",
+                fixture!("entra/groups_overage")
+                    .claim("azp", "22223333-cccc-4444-dddd-5555eeee6666")
+                    .signed(),
+                Expected::User("abe"),
+            ),
+            Case::new(
                 "graph_nonce_header",
                 fixture!("entra/graph_token").signed(),
                 denied("header_refused"),

@@ -1183,3 +1183,53 @@ username: { claim: sub, map: users.yaml }",
     );
     spec
 }
+
+/// The method that also tells the address.
+pub fn slack_user_info() -> Subject {
+    const PATH: &str = "/api/openid.connect.userInfo";
+    const TEAM: &str = "/https:~1~1slack.com~1team_id";
+    let mut spec = Spec {
+        preset: "slack",
+        provider: "
+preset: { slack: { team_id: T0R7GR } }
+accept_unbound_tokens: true
+username: { claim: email, strip_domain: slack-corp.example.test }",
+        hosts: &["https://slack.com"],
+        token: |case| format!("xoxe.xoxp-1234-{case}"),
+        path: PATH,
+        good: |change| {
+            let change = |body: &mut Value| change(PATH, body);
+            vec![(PATH, answer!("slack/userinfo_ok", change))]
+        },
+        user: "krane",
+        invalid: answer!("slack/auth_test_invalid"),
+        throttled: answer!("slack/ratelimited"),
+        refused: None,
+        more: vec![],
+        exceptions: vec![],
+    };
+    checked(
+        &mut spec,
+        &[
+            (
+                "foreign_tenant_or_realm",
+                TEAM,
+                json!("T0OTHER"),
+                denied("required_claim"),
+            ),
+            (
+                "email_unverified",
+                "/email_verified",
+                json!(false),
+                nobody("email_not_verified"),
+            ),
+            (
+                "username_not_mapped",
+                "/email",
+                json!("krane@evil.example"),
+                nobody("username_not_mapped"),
+            ),
+        ],
+    );
+    spec.subject()
+}
