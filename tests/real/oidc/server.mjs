@@ -6,7 +6,7 @@
 // `--port 0` lets the kernel choose; the one line on standard output, `ready {…}`, tells the result. The signing keys stay in
 // DIR, so a restart on the same port is the same issuer. `--rotate` adds a key and signs with it; the old ones stay published.
 import { createServer } from 'node:http';
-import { createHash, createPublicKey, generateKeyPairSync } from 'node:crypto';
+import { createHash, generateKeyPairSync } from 'node:crypto';
 import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
@@ -55,13 +55,20 @@ if (!options.keys) {
   process.exit(2);
 }
 
+// Both halves leave the generator encoded: exporting a key object of a fresh pair can deadlock with the garbage collector
+// (Node 20), once in some sixty starts.
+const keyPair = (type, parameters, format = 'jwk') => generateKeyPairSync(type, {
+  ...parameters,
+  publicKeyEncoding: { type: 'spki', format: 'jwk' },
+  privateKeyEncoding: { type: 'pkcs8', format },
+});
+
 // The newest key comes first: the library signs with the first key that fits.
 function signingKeys(directory, rotate) {
   const file = join(directory, 'jwks.json');
   const keys = existsSync(file) ? JSON.parse(readFileSync(file, 'utf8')).keys : [];
   if (rotate || keys.length === 0) {
-    const { privateKey } = generateKeyPairSync('rsa', { modulusLength: 2048 });
-    const jwk = privateKey.export({ format: 'jwk' });
+    const { privateKey: jwk } = keyPair('rsa', { modulusLength: 2048 });
     const kid = createHash('sha256').update(jwk.n).digest('base64url').slice(0, 16);
     keys.unshift({ ...jwk, kid, use: 'sig', alg: ALGORITHM });
     if (!rotate) keys.push(...otherKeys());
@@ -76,20 +83,20 @@ function signingKeys(directory, rotate) {
 function otherKeys() {
   const make = { PS256: ['rsa', { modulusLength: 2048 }], ES256: ['ec', { namedCurve: 'P-256' }], EdDSA: ['ed25519'] };
   return Object.entries(make).map(([alg, parameters]) => {
-    const { privateKey } = generateKeyPairSync(...parameters);
-    return { ...privateKey.export({ format: 'jwk' }), kid: alg.toLowerCase(), use: 'sig', alg };
+    return { ...keyPair(...parameters).privateKey, kid: alg.toLowerCase(), use: 'sig', alg };
   });
 }
 
 // The clients that sign: their private keys are put beside the provider's own, for whoever plays the client.
 function ownKey(kind, directory) {
-  const file = join(directory, `gateway-${kind}.pem`);
+  const [file, published] = [join(directory, `gateway-${kind}.pem`), join(directory, `gateway-${kind}.jwk`)];
   if (!existsSync(file)) {
     const parameters = kind === 'rsa' ? ['rsa', { modulusLength: 2048 }] : ['ec', { namedCurve: 'P-256' }];
-    const { privateKey } = generateKeyPairSync(...parameters);
-    writeFileSync(file, privateKey.export({ type: 'pkcs8', format: 'pem' }), { mode: 0o600 });
+    const { privateKey, publicKey } = keyPair(...parameters, 'pem');
+    writeFileSync(published, JSON.stringify(publicKey));
+    writeFileSync(file, privateKey, { mode: 0o600 });
   }
-  const key = createPublicKey(readFileSync(file, 'utf8')).export({ format: 'jwk' });
+  const key = JSON.parse(readFileSync(published, 'utf8'));
   return { keys: [{ ...key, kid: kind, use: 'sig', alg: kind === 'rsa' ? 'RS256' : 'ES256' }] };
 }
 
