@@ -304,3 +304,17 @@ fn the_key_of_a_token_depends_on_token_provider_list_and_process() {
     assert!(here != other.key(token, &Selector::new(0)));
     assert!(here != key(&one, "Bearer b"));
 }
+
+#[test]
+fn a_refusal_ends_what_was_remembered_of_the_token() {
+    let signer = signing_key(&key_set());
+    let (cache, now) = (cache(LIMITS), now());
+    let key = key(&cache, &token(1));
+    let known = (identity(&signer, 3600, 0), provider());
+    cache.remember(key, &Ok(known), None, now);
+    assert_eq!(hit(&cache, key, now), Some(true));
+    let revoked = Err(Rejection::Inactive.into());
+    cache.remember(key, &revoked, None, now);
+    assert_eq!(hit(&cache, key, now), Some(false), "revoked meanwhile");
+    assert_eq!(hit(&cache, key, later(now, 6, 6)), None);
+}
