@@ -15,6 +15,8 @@ pub mod pipeline;
 
 // What the walk stands on.
 pub mod config;
+pub mod api_token;
+pub mod store;
 pub mod outbound;
 pub mod clock;
 pub mod pb;

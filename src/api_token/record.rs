@@ -1,0 +1,113 @@
+//! A token as the store knows it: everything but its secret.
+
+use serde::Serialize;
+
+use super::{ApiTokenId, Digest, Scope};
+
+/// The user whom a token stands for, as the store has it: text, not yet a user name that the product may
+/// see. Lower case, as the products compare names.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+#[serde(transparent)]
+pub struct Owner(String);
+
+/// Who changes something, for the audit trail: `alice`, `cli:root`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Actor(String);
+
+/// One token. Times are Unix seconds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TokenRecord {
+    /// Its public name.
+    pub id: ApiTokenId,
+    /// Whom it stands for.
+    pub owner: Owner,
+    /// What its owner calls it.
+    pub name: String,
+    /// What is known of its secret.
+    pub digest: Digest,
+    /// What it may do.
+    pub scope: Scope,
+    /// When it was made.
+    pub created_at: i64,
+    /// By whom.
+    pub created_by: String,
+    /// It ends before this moment.
+    pub expires_at: i64,
+    /// It has been ended.
+    pub revocation: Option<Revocation>,
+    /// The token that it was made to replace.
+    pub replaces: Option<ApiTokenId>,
+    /// The token that replaces it; it ends soon.
+    pub replaced_by: Option<ApiTokenId>,
+    /// When it was last seen, give or take minutes.
+    pub last_used_at: Option<i64>,
+    /// From which address.
+    pub last_used_from: Option<String>,
+    /// Grows with every change of any token.
+    pub revision: i64,
+}
+
+/// The end of a token before its time.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Revocation {
+    /// Unix seconds.
+    pub at: i64,
+    /// By whom.
+    pub by: String,
+    /// Why.
+    pub reason: String,
+}
+
+/// Whether a token can be used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum State {
+    /// It can.
+    Active,
+    /// Its time is over.
+    Expired,
+    /// It has been ended before its time.
+    Revoked,
+}
+
+impl Owner {
+    /// As the products compare names.
+    pub fn new(name: &str) -> Self {
+        Self(name.to_ascii_lowercase())
+    }
+
+    /// The name.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl Actor {
+    /// An operator at the command line.
+    pub fn command_line(login: &str) -> Self {
+        Self(format!("cli:{login}"))
+    }
+
+    /// A user, known by their own token of an identity provider.
+    pub fn user(name: &str) -> Self {
+        Self(name.to_owned())
+    }
+
+    /// For the audit trail.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl TokenRecord {
+    /// Whether it can be used at this moment (Unix seconds).
+    pub fn state(&self, now: i64) -> State {
+        if self.revocation.is_some() {
+            State::Revoked
+        } else if now < self.expires_at {
+            State::Active
+        } else {
+            State::Expired
+        }
+    }
+}
