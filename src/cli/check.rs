@@ -138,6 +138,7 @@ fn check_request(arguments: &Arguments) -> anyhow::Result<CheckRequest> {
         .collect();
     Ok(CheckRequest {
         attributes: Some(AttributeContext {
+            source: None,
             request: Some(Request { http: Some(http) }),
             context_extensions,
         }),

@@ -239,6 +239,7 @@ fn wrap(http: HttpRequest, context_extensions: HashMap<String, String>) -> Check
     let request = Some(Request { http: Some(http) });
     CheckRequest {
         attributes: Some(AttributeContext {
+            source: None,
             request,
             context_extensions,
         }),

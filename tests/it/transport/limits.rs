@@ -115,6 +115,7 @@ fn a_check_that_says_too_little_or_too_much_is_answered_400() {
     let token = Token::of(&idp.issuer).signed();
     let attributes = |request| CheckRequest {
         attributes: Some(AttributeContext {
+            source: None,
             request,
             context_extensions: HashMap::new(),
         }),
