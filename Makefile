@@ -11,7 +11,7 @@ BINARY := target/debug/atlassian-authz
 SKIP_KEYCLOAK ?=
 export SKIP_KEYCLOAK
 
-PARTS := envoy protos deploy-schemas $(if $(filter 1,$(SKIP_KEYCLOAK)),,keycloak)
+PARTS := envoy postgres git gitleaks protos deploy-schemas $(if $(filter 1,$(SKIP_KEYCLOAK)),,keycloak)
 
 .PHONY: help demo test setup lint unit deploy bench docs deny clean
 

