@@ -24,6 +24,7 @@ mod keycloak;
 mod opaque_tokens;
 mod provider_faults;
 mod providers;
+mod real_parts;
 mod token_attacks;
 mod transport;
 mod walk;

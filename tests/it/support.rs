@@ -4,8 +4,11 @@
 pub mod children;
 pub mod client;
 pub mod envoy;
+pub mod git;
 pub mod idp;
 pub mod keys;
+pub mod postgres;
+pub mod proxy;
 pub mod service;
 pub mod tokens;
 pub mod upstream;

@@ -58,6 +58,11 @@ impl Running {
         assert!(status.expect("kill exists").success(), "kill -{name}");
     }
 
+    /// Ends its standard input: all that a program sees of it when the test process is killed.
+    pub fn close_input(&mut self) {
+        drop(self.child.stdin.take());
+    }
+
     pub fn id(&self) -> u32 {
         self.child.id()
     }

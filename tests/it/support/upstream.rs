@@ -84,7 +84,8 @@ fn serve(mut stream: TcpStream, seen: &Mutex<Vec<Seen>>) {
     }
 }
 
-fn read_head(reader: &mut impl BufRead) -> Option<Seen> {
+/// The next request head on a connection, if there is one.
+pub fn read_head(reader: &mut impl BufRead) -> Option<Seen> {
     let mut line = Vec::new();
     reader
         .read_until(b'\n', &mut line)

@@ -33,6 +33,7 @@ SETTINGS = {
     "password_encryption": "scram-sha-256",
     "wal_level": "replica",
     "wal_keep_size": "256MB",  # a standby that was away for a while finds what it has missed
+    "wal_retrieve_retry_interval": "100ms",  # it looks for its primary again
     "shared_buffers": "16MB",
     "dynamic_shared_memory_type": "mmap",  # in DIR, not in a place that outlives a SIGKILL
     "jit": "off",
@@ -225,7 +226,9 @@ def end_when_told():
     signal.signal(signal.SIGINT, end)
 
     def watch():
-        sys.stdin.buffer.read()
+        # Not sys.stdin: Python aborts when it ends while a thread is inside of that.
+        while os.read(0, 1024):
+            pass
         os.kill(os.getpid(), signal.SIGTERM)
 
     threading.Thread(target=watch, daemon=True).start()
