@@ -1,0 +1,75 @@
+-- API tokens: what is known of them, and what has been done with them. Times are Unix seconds.
+
+CREATE TABLE api_token_owner (
+    owner       TEXT PRIMARY KEY,
+    disabled_at BIGINT
+);
+
+-- Room on each page, and no index on last_used_*: noting a use rewrites the row in its place.
+CREATE TABLE api_token (
+    id             TEXT COLLATE "C" PRIMARY KEY CHECK (length(id) = 12),
+    owner          TEXT NOT NULL REFERENCES api_token_owner (owner),
+    name           TEXT NOT NULL,
+    pepper         TEXT NOT NULL,
+    digest         BYTEA NOT NULL CHECK (length(digest) = 32),
+    scope          TEXT NOT NULL,
+    -- The applications of the scope once more, one a line, each line with its end and a line's end before the first.
+    applications   TEXT NOT NULL,
+    created_at     BIGINT NOT NULL,
+    created_by     TEXT NOT NULL,
+    expires_at     BIGINT NOT NULL,
+    revoked_at     BIGINT,
+    revoked_by     TEXT,
+    revoke_reason  TEXT,
+    -- Unique: a token has one replacement, whatever the code believes.
+    replaces       TEXT COLLATE "C" UNIQUE REFERENCES api_token (id),
+    replaced_by    TEXT COLLATE "C" UNIQUE REFERENCES api_token (id),
+    last_used_at   BIGINT,
+    last_used_from TEXT,
+    revision       BIGINT NOT NULL,
+    CHECK ((revoked_at IS NULL) = (revoked_by IS NULL) AND (revoked_at IS NULL) = (revoke_reason IS NULL))
+) WITH (fillfactor = 80);
+
+CREATE INDEX api_token_by_owner ON api_token (owner, created_at, id);
+CREATE INDEX api_token_by_age ON api_token (created_at, id);
+CREATE INDEX api_token_revoked_by_age ON api_token (created_at, id) WHERE revoked_at IS NOT NULL;
+CREATE INDEX api_token_by_revision ON api_token (revision);
+CREATE INDEX api_token_not_revoked ON api_token (pepper, expires_at) WHERE revoked_at IS NULL;
+
+CREATE TABLE api_token_network (
+    token         TEXT COLLATE "C" NOT NULL REFERENCES api_token (id),
+    network       TEXT NOT NULL,
+    first_seen_at BIGINT NOT NULL,
+    PRIMARY KEY (token, network)
+);
+
+-- The audit trail. It outlives what it tells of, so it refers to nothing.
+CREATE TABLE api_token_event (
+    id     BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    at     BIGINT NOT NULL,
+    event  TEXT NOT NULL,
+    actor  TEXT,
+    token  TEXT COLLATE "C",
+    owner  TEXT,
+    source TEXT,
+    detail TEXT
+);
+
+CREATE INDEX api_token_event_by_token ON api_token_event (token, id);
+CREATE INDEX api_token_event_by_owner ON api_token_event (owner, id);
+
+CREATE FUNCTION api_token_event_is_not_changed() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    RAISE EXCEPTION 'the audit trail cannot be changed' USING ERRCODE = 'insufficient_privilege';
+END
+$$;
+CREATE TRIGGER api_token_event_is_not_changed BEFORE UPDATE OR DELETE OR TRUNCATE ON api_token_event
+    FOR EACH STATEMENT EXECUTE FUNCTION api_token_event_is_not_changed();
+
+-- One row: how many changes there have been. Whoever changes a token increments it first, and has it alone until
+-- the end of the transaction, so that revisions become visible in their order and without gaps.
+CREATE TABLE api_token_revision (
+    one      INTEGER PRIMARY KEY CHECK (one = 1),
+    revision BIGINT NOT NULL
+);
+INSERT INTO api_token_revision (one, revision) VALUES (1, 0);
