@@ -61,6 +61,12 @@ CREATE TRIGGER api_token_event_is_not_changed BEFORE UPDATE ON api_token_event
 BEGIN
     SELECT RAISE(ABORT, 'the audit trail cannot be changed');
 END;
+-- INSERT OR REPLACE deletes without asking the trigger for deletions.
+CREATE TRIGGER api_token_event_is_not_replaced BEFORE INSERT ON api_token_event
+WHEN EXISTS (SELECT 1 FROM api_token_event WHERE id = NEW.id)
+BEGIN
+    SELECT RAISE(ABORT, 'the audit trail cannot be changed');
+END;
 CREATE TRIGGER api_token_event_is_not_deleted BEFORE DELETE ON api_token_event
 BEGIN
     SELECT RAISE(ABORT, 'the audit trail cannot be changed');

@@ -58,7 +58,8 @@ impl Store {
                 (pause * 2).min(LONGEST_PAUSE)
             };
             // Replicas that lost the same server do not come back all at once.
-            sleep(pause.mul_f64(rand::rng().random_range(0.5..1.0))).await;
+            let spread = rand::rng().random_range(0.5..1.0);
+            sleep(pause.mul_f64(spread)).await;
         }
     }
 }

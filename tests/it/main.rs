@@ -26,5 +26,6 @@ mod provider_faults;
 mod providers;
 mod real_parts;
 mod token_attacks;
+mod token_store;
 mod transport;
 mod walk;
