@@ -15,6 +15,7 @@ import ctypes
 import http.client
 import json
 import os
+import secrets
 import shutil
 import signal
 import socket
@@ -47,6 +48,9 @@ providers:
     jwt: {{ issuer: "{issuer}", leeway: 0s }}
     audiences: [jira-api]
     username: {{ claim: preferred_username }}
+api_tokens:
+  store: "sqlite://{directory}/tokens.db"
+  pepper: {{ file: "{directory}/pepper" }}
 applications:
   - name: jira
     product: jira
@@ -182,6 +186,10 @@ def bearer(token):
     return ("Authorization", f"Bearer {token}")
 
 
+def basic(user, password):
+    return ("Authorization", f"Basic {base64.b64encode(f'{user}:{password}'.encode()).decode()}")
+
+
 class Demo:
     def __init__(self, directory, binary):
         self.directory = directory
@@ -192,15 +200,18 @@ class Demo:
         self.envoy = Process("envoy", directory)
         self.processes = [self.envoy, self.authz, self.jira, self.oidc]  # in the order in which they are stopped
         self.issuer = self.admin_port = self.envoy_port = None
+        self.config = directory / "config.yaml"
 
     def start(self):
         self.start_oidc()
         self.jira.start(sys.executable, JIRA, "--exit-with-parent")
         jira_port = self.jira.wait_until(self.jira.ready_line)["port"]
         grpc_port, self.admin_port = free_ports(2)
-        config = self.directory / "config.yaml"
-        config.write_text(AUTHZ_CONFIG.format(grpc=grpc_port, admin=self.admin_port, issuer=self.issuer))
-        self.authz.start(self.binary, "serve", "--config", config)
+        (self.directory / "pepper").write_text(secrets.token_urlsafe(48))
+        self.config.write_text(
+            AUTHZ_CONFIG.format(grpc=grpc_port, admin=self.admin_port, issuer=self.issuer, directory=self.directory)
+        )
+        self.authz.start(self.binary, "serve", "--config", self.config)
         self.authz.wait_until(lambda: answers(self.admin_port, "/readyz"))
         self.start_envoy(jira_port, grpc_port)
 
@@ -240,8 +251,7 @@ class Demo:
     def token(self, client="cli", **parameters):
         """A token of alice, with one POST."""
         form = {"grant_type": "password", "username": "alice", "password": "alice-password", **parameters}
-        basic = base64.b64encode(f"{client}:{client}-secret".encode()).decode()
-        headers = [("Authorization", f"Basic {basic}"), ("Content-Type", "application/x-www-form-urlencoded")]
+        headers = [basic(client, f"{client}-secret"), ("Content-Type", "application/x-www-form-urlencoded")]
         body = urllib.parse.urlencode(form).encode()
         headers.append(("Content-Length", str(len(body))))
         answer = request(urllib.parse.urlsplit(self.issuer).port, "/token", headers, "POST", body)
@@ -256,9 +266,17 @@ class Demo:
         time.sleep(max(0, expires - time.time()) + 0.05)
         return token
 
-    def to_jira(self, *headers, path=PATH):
+    def api_token(self, *arguments):
+        """What one of the `token` commands prints."""
+        command = [self.binary, "token", *arguments, "--json", "--config", self.config]
+        result = subprocess.run(command, capture_output=True, text=True)
+        if result.returncode != 0:
+            raise Surprise(f"token {arguments[0]}: {result.stderr}", self.authz)
+        return json.loads(result.stdout)
+
+    def to_jira(self, *headers, path=PATH, method="GET"):
         try:
-            return request(self.envoy_port, path, headers)
+            return request(self.envoy_port, path, headers, method)
         except (OSError, http.client.HTTPException) as error:
             raise Surprise(f"no answer from Envoy: {error}", self.envoy)
 
@@ -288,6 +306,17 @@ class Demo:
         second = self.to_jira(bearer(good), path=f"{PATH}?os_username=admin&os_password=admin")
         table.row("?os_username=admin&os_password=…", "400 Bearer", second)
 
+        table.section("An API token that may only read")
+        order = ["--user", "alice", "--name", "demo", "--expires", "1h", "--scope", "read", "--application", "jira"]
+        made = self.api_token("create", *order)
+        as_bearer, as_basic = bearer(made["token"]), basic("alice", made["token"])
+        table.row("the token", "200 as alice", self.to_jira(as_bearer))
+        table.row("the token as alice's password", "200 as alice", self.to_jira(as_basic))
+        table.row("the token as bob's password", "401 Bearer", self.to_jira(basic("bob", made["token"])))
+        table.row("a DELETE with it", "403 Bearer", self.to_jira(as_bearer, method="DELETE"))
+        self.api_token("revoke", made["id"], "--reason", "end of the demonstration")
+        table.row("the token, revoked a moment ago", "401 Bearer", self.until_revoked(as_bearer))
+
         table.section("The provider is down")
         self.oidc.stop()
         table.row("alice's token, seen before", "200 as alice", self.to_jira(bearer(good)))
@@ -298,6 +327,13 @@ class Demo:
         table.row("a token under a key that cannot be fetched", "503 Retry-After", self.to_jira(bearer(rotated)))
         self.start_oidc()
         table.row("the same token, with the provider back", "200 as alice", self.after_recovery(rotated))
+
+    def until_revoked(self, authorization):
+        """A revocation is heard of within a second."""
+        deadline = time.monotonic() + RECOVERY_LIMIT
+        while (answer := self.to_jira(authorization)).status == 200 and time.monotonic() < deadline:
+            time.sleep(0.02)
+        return answer
 
     def after_recovery(self, token):
         """The service waits a little before it asks a provider again that has just failed."""
@@ -313,6 +349,11 @@ class Demo:
 Everything is up until Ctrl-C. The stand-in for Jira answers with what it received. This token is good for five minutes:
 
 curl -s {jira} -H 'Authorization: Bearer {self.token()}'
+
+This API token is bob's, for an hour and for reading:
+
+curl -s {jira} -u bob:{self.api_token("create", "--user", "bob", "--name", "demo", "--expires", "1h", "--application", "jira")["token"]}
+{os.path.relpath(self.binary)} token list --config {self.config}
 
 curl -i {jira}
 curl -i {jira} -H 'X-Remote-User: admin'

@@ -76,6 +76,7 @@ async fn statusz(State(admin): State<Admin>) -> Json<serde_json::Value> {
         "ready": admin.ready.load(Ordering::Acquire),
         "uptime_seconds": now.saturating_duration_since(admin.started.instant).as_secs(),
         "cache": admin.pipeline.cache_sizes(),
+        "api_tokens": admin.pipeline.api_tokens().map(|api_tokens| api_tokens.memory().status(now)),
         "providers": providers,
     }))
 }

@@ -2,6 +2,7 @@
 //! only one that knows how the service stops.
 
 mod parts;
+mod tokens;
 
 use std::{
     io,
@@ -14,6 +15,7 @@ use std::{
 };
 
 use aws_lc_rs::rand::{SecureRandom, SystemRandom};
+use futures_util::future;
 use tokio::{net::TcpListener, sync::mpsc, time::timeout};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tonic::service::Routes;
@@ -24,7 +26,7 @@ use tonic_health::{
 };
 use tracing::{info, warn};
 
-use self::parts::Parts;
+use self::{parts::Parts, tokens::OwnTokens};
 use crate::{
     admin::{self, Admin},
     clock::Clock,
@@ -41,6 +43,7 @@ use crate::{
         FILE_DESCRIPTOR_SET, envoy::service::auth::v3::authorization_server::AuthorizationServer,
     },
     pipeline::{CacheLimits, Pipeline, TokenCache},
+    store::FileError,
     verify::keyring::{KeyFetcher, Keyring},
 };
 
@@ -59,6 +62,7 @@ pub struct App {
     keyrings: Arc<Vec<(Arc<str>, Arc<Keyring>)>>,
     fetchers: Vec<(Arc<Keyring>, KeyFetcher)>,
     inspectors: Vec<Inspector>,
+    own_tokens: Option<OwnTokens>,
     listen: Listen,
     shutdown: Shutdown,
 }
@@ -74,6 +78,9 @@ pub enum AppError {
         /// The cause.
         source: UnusableCertificates,
     },
+    /// The file of our own tokens is not safe.
+    #[error("api_tokens.store: {0}")]
+    TokenFile(#[from] FileError),
     /// The operating system gives no random bytes.
     #[error("the operating system gives no random numbers")]
     NoRandomness,
@@ -101,7 +108,7 @@ pub enum ServeError {
 }
 
 impl App {
-    /// Builds everything that a configuration describes.
+    /// Builds everything that a configuration describes. Must be called on the control runtime.
     pub fn build(config: Config, clock: Arc<dyn Clock>) -> Result<Self, AppError> {
         let metrics = Metrics::new();
         let mut parts = Parts::new(metrics.clone(), Arc::clone(&clock));
@@ -113,11 +120,22 @@ impl App {
             })?;
             parts.add_provider(provider, &outbound);
         }
+        let names: Vec<_> = config
+            .applications
+            .iter()
+            .map(|one| one.name.clone())
+            .collect();
+        let bytes = config.limits.cache_bytes;
+        let own_tokens = config
+            .api_tokens
+            .map(|api_tokens| OwnTokens::build(api_tokens, names, bytes, &metrics, &clock))
+            .transpose()?;
+        let judge = own_tokens.as_ref().map(|own| own.judge.clone());
         let routes = parts.routes(config.applications);
         let cache = TokenCache::new(&random()?, config.limits.into());
         Ok(Self {
             service: AuthorizationService {
-                pipeline: Arc::new(Pipeline::new(routes, cache)),
+                pipeline: Arc::new(Pipeline::new(routes, cache, judge)),
                 identity_header: Arc::new(config.identity_header),
                 check_timeout: config.limits.check_timeout,
                 clock,
@@ -126,6 +144,7 @@ impl App {
             inspectors: parts.inspectors(),
             keyrings: Arc::new(parts.keyrings),
             fetchers: parts.fetchers,
+            own_tokens,
             listen: config.listen,
             shutdown: config.shutdown,
         })
@@ -153,6 +172,17 @@ impl App {
         };
         if timeout(LONGEST_START, all).await.is_err() {
             warn!("starting without the keys of a provider that does not answer");
+        }
+    }
+
+    /// Waits until the store of our own tokens has answered once, but not for ever.
+    async fn store_tried(&self) {
+        if let Some(api_tokens) = self.service.pipeline.api_tokens()
+            && timeout(LONGEST_START, api_tokens.memory().heard_once())
+                .await
+                .is_err()
+        {
+            warn!("starting without the token store, which does not answer");
         }
     }
 
@@ -204,6 +234,7 @@ impl App {
         let workers = Arc::new(self.workers(&grpc, &health, &draining)?);
 
         self.keep_keys_fresh(&tasks);
+        let own_tokens = self.own_tokens.take().map(|own| own.start(&tasks));
         tasks.spawn(serve_admin(admin, self.admin(&ready)));
         let accepting = {
             let (workers, draining) = (Arc::clone(&workers), draining.clone());
@@ -215,6 +246,9 @@ impl App {
         drop(accepting.await);
         if let Some(workers) = Arc::into_inner(workers) {
             finish(workers, self.shutdown.drain_timeout).await;
+        }
+        if let Some(own_tokens) = own_tokens {
+            own_tokens.finish().await;
         }
         info!("stopped");
         Ok(())
@@ -273,7 +307,7 @@ impl App {
         health: &HealthReporter,
     ) {
         tokio::select! {
-            () = self.providers_tried() => {}
+            _ = future::join(self.providers_tried(), self.store_tried()) => {}
             _ = stop.recv() => return,
         }
         ready.store(true, Ordering::Release);

@@ -5,6 +5,7 @@ mod config;
 mod health;
 mod provider;
 mod serve;
+mod token;
 
 use std::{
     fmt::Display,
@@ -47,6 +48,13 @@ enum Command {
     Provider {
         #[command(subcommand)]
         command: provider::ProviderCommand,
+    },
+    /// Make, list, replace and end API tokens, straight at the store
+    ///
+    /// Exit code 0: done, 1: refused, 2: anything else.
+    Token {
+        #[command(subcommand)]
+        command: token::TokenCommand,
     },
     /// Decide about one request as the service would, and explain every step
     ///
@@ -135,6 +143,7 @@ fn run_command(command: Command) -> u8 {
             command: ConfigCommand::Schema,
         } => config::schema(),
         Command::Provider { command } => provider::run(&command),
+        Command::Token { command } => token::run(&command),
         Command::Check(arguments) => check::run(&arguments),
         Command::Health { address, service } => health::run(&address, service),
     }

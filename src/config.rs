@@ -17,15 +17,19 @@ use std::{
     time::Duration,
 };
 
+use jiff::{Span, SpanRelativeTo};
 pub use problem::{Problem, Problems};
 
 use crate::{
-    identity::{GroupRule, Mapping, Unstable},
+    api_token::Peppers,
+    desk::Rules,
+    identity::{GroupRule, Mapping, Unstable, UsernamePolicy},
     outbound::{ExtraAuthorities, UrlPolicy},
     provider::Taken,
     request::Host,
     response::IdentityHeader,
-    route::PublicPath,
+    route::{Product, PublicPath},
+    store::StoreLocation,
     verify::{claims::ClaimRules, jwt::JwtVerifier, keyring::KeySource, remote::RemoteCheck},
 };
 use document::Document;
@@ -43,6 +47,8 @@ pub struct Config {
     pub urls: UrlPolicy,
     /// All providers.
     pub providers: Vec<ProviderConfig>,
+    /// Our own tokens; `None`: there are none.
+    pub api_tokens: Option<ApiTokensConfig>,
     /// All applications.
     pub applications: Vec<ApplicationConfig>,
     /// Limits of one check and of the cache.
@@ -137,6 +143,27 @@ pub struct IssuerConfig {
     pub required: BTreeMap<String, String>,
 }
 
+/// Our own tokens.
+#[derive(Debug)]
+pub struct ApiTokensConfig {
+    /// Where they are kept.
+    pub location: StoreLocation,
+    /// What their digests are made with.
+    pub peppers: Peppers,
+    /// Longest life of a token.
+    pub max_lifetime: Duration,
+    /// Most tokens of one user at a time.
+    pub max_per_user: u32,
+    /// Most tokens that a user may make in an hour.
+    pub max_created_per_hour: u32,
+    /// How long a replaced token still works.
+    pub rotation_overlap: Duration,
+    /// How often uses are written down.
+    pub usage_interval: Duration,
+    /// Whom a token may stand for.
+    pub usernames: UsernamePolicy,
+}
+
 /// One application.
 #[derive(Debug)]
 pub struct ApplicationConfig {
@@ -146,6 +173,12 @@ pub struct ApplicationConfig {
     pub hosts: Vec<Host>,
     /// Positions in [`Config::providers`], ascending.
     pub providers: Vec<usize>,
+    /// Which product it is.
+    pub product: Product,
+    /// Empty, or a canonical path that does not end in `/`.
+    pub context_path: String,
+    /// Credentials of the product itself are passed on.
+    pub takes_foreign: bool,
     /// Paths that need no credential.
     pub public_paths: Vec<PublicPath>,
 }
@@ -174,6 +207,20 @@ pub struct Shutdown {
     pub max_connection_age: Duration,
 }
 
+impl ApiTokensConfig {
+    /// The rules for making tokens.
+    pub fn rules(&self, applications: impl IntoIterator<Item = String>) -> Rules {
+        Rules {
+            max_lifetime: self.max_lifetime,
+            max_per_user: self.max_per_user,
+            max_created_per_hour: self.max_created_per_hour,
+            rotation_overlap: self.rotation_overlap,
+            usernames: self.usernames.clone(),
+            applications: applications.into_iter().collect(),
+        }
+    }
+}
+
 impl Config {
     /// Reads a file.
     pub fn load(path: &Path) -> Result<Self, Problems> {
@@ -189,6 +236,13 @@ impl Config {
         let file = document.typed()?;
         resolve::resolve(file, &document, base)
     }
+}
+
+/// Reads a duration as operators write it: `30s`, `5m`, `24h`, `90d`. A day has 24 hours.
+pub fn duration(text: &str) -> Option<Duration> {
+    let span: Span = text.parse().ok()?;
+    let duration = span.to_duration(SpanRelativeTo::days_are_24_hours());
+    duration.ok()?.try_into().ok()
 }
 
 #[cfg(test)]

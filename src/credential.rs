@@ -1,12 +1,23 @@
 //! Step 4: headers → the one credential of the request.
 //!
+//! A text with our own prefix is an API token of ours or nothing: it is told apart here, before anybody
+//! could show it to a provider.
+//!
 //! "None sent", "sent and readable", "sent but unusable" are three answers. A request with two
 //! credentials is never answered by choosing one (RFC 9110 §5.3, RFC 6750 §2, CVE-2021-32777,
 //! CVE-2026-26308).
 
+mod basic;
+
 use secrecy::{ExposeSecret, SecretString};
 
-use crate::request::{Headers, Request, percent::take_escape};
+use basic::Basic;
+pub use basic::{Claim, OwnCredential};
+
+use crate::{
+    api_token,
+    request::{Headers, Request, percent::take_escape},
+};
 
 /// Longest accepted `Authorization` value, in bytes. An Entra token with 200 groups has about 10 KiB.
 pub const MAX_AUTHORIZATION_BYTES: usize = 16 * 1024;
@@ -19,6 +30,16 @@ const QUERY_CREDENTIALS: [&str; 5] = [
     "os_cookie",
     "access_token",
 ];
+
+/// The one credential of a request.
+pub enum Credential<'a> {
+    /// A token of an identity provider, or of a product.
+    Bearer(BearerToken<'a>),
+    /// A token of ours, or what begins like one.
+    Own(OwnCredential<'a>),
+    /// A user's password at the product.
+    Password,
+}
 
 /// A bearer token (RFC 6750 §2.1): a non-empty `b64token`. Has no `Debug`, so it cannot be logged.
 #[derive(Clone, Copy)]
@@ -52,15 +73,18 @@ pub enum MalformedCredential {
     /// `Bearer` is followed by something else than one `b64token`.
     #[error("the Bearer token is not a b64token")]
     NotB64Token,
+    /// `Basic` is followed by something else than `user:password` in base64 (RFC 7617 §2).
+    #[error("the Basic credential is not user:password in base64")]
+    NotBasic,
     /// `os_username`, `access_token` and their like next to an identity.
     #[error("the query carries a second credential: {0}")]
     InQuery(&'static str),
-    /// `Basic`, `Digest`, … or no scheme at all. Not malformed as such: answered 401.
+    /// `Digest`, `DPoP`, … or no scheme at all. Not malformed as such: answered 401.
     #[error("the authentication scheme is not accepted here")]
     UnsupportedScheme,
 }
 
-impl<'a> BearerToken<'a> {
+impl<'a> Credential<'a> {
     /// Reads the credential of a request. `Ok(None)`: none was sent.
     pub fn extract(request: &'a Request) -> Result<Option<Self>, MalformedCredential> {
         if let Some(parameter) = request.path.query().and_then(credential_in_query) {
@@ -72,13 +96,17 @@ impl<'a> BearerToken<'a> {
         Self::parse(value).map(Some)
     }
 
-    /// Reads an `Authorization` value: `Bearer` in any case, one or more spaces, the token.
+    /// Reads an `Authorization` value: the scheme in any case, one or more spaces, the credential.
     pub fn parse(value: &'a [u8]) -> Result<Self, MalformedCredential> {
         if value.len() > MAX_AUTHORIZATION_BYTES {
             return Err(MalformedCredential::TooLong);
         }
-        // Envoy merges two lines into `one,two`; neither scheme nor b64token can hold a comma.
-        if is_bearer(value) && value.contains(&b',') {
+        // Envoy merges two lines into `one,two`; neither scheme nor its credential can hold a comma.
+        let has_scheme = |scheme: &[u8]| {
+            let start = value.get(..scheme.len());
+            start.is_some_and(|start| start.eq_ignore_ascii_case(scheme))
+        };
+        if (has_scheme(b"bearer") || has_scheme(b"basic")) && value.contains(&b',') {
             return Err(MalformedCredential::Several);
         }
         let scheme_end = value
@@ -86,14 +114,27 @@ impl<'a> BearerToken<'a> {
             .position(|byte| *byte == b' ')
             .unwrap_or(value.len());
         let (scheme, rest) = value.split_at(scheme_end);
-        if !scheme.eq_ignore_ascii_case(b"bearer") {
-            return Err(MalformedCredential::UnsupportedScheme);
-        }
         let spaces = rest.iter().take_while(|byte| **byte == b' ').count();
-        let (_, token) = rest.split_at(spaces);
-        Self::from_b64token(token)
+        let (_, credential) = rest.split_at(spaces);
+        if scheme.eq_ignore_ascii_case(b"bearer") {
+            let token = BearerToken::from_b64token(credential)?;
+            Ok(if api_token::is_own(token.0) {
+                Self::Own(OwnCredential::bearer(token.0))
+            } else {
+                Self::Bearer(token)
+            })
+        } else if scheme.eq_ignore_ascii_case(b"basic") {
+            Ok(match Basic::parse(credential)? {
+                Basic::Ours { claim, token } => Self::Own(OwnCredential::basic(claim, token)),
+                Basic::Password => Self::Password,
+            })
+        } else {
+            Err(MalformedCredential::UnsupportedScheme)
+        }
     }
+}
 
+impl<'a> BearerToken<'a> {
     /// Takes a bare token, as the command line reads it from a file.
     pub fn from_b64token(token: &'a [u8]) -> Result<Self, MalformedCredential> {
         let body = token
@@ -114,12 +155,6 @@ impl<'a> BearerToken<'a> {
     pub fn expose(self) -> &'a str {
         self.0
     }
-}
-
-fn is_bearer(value: &[u8]) -> bool {
-    value
-        .split_at_checked(6)
-        .is_some_and(|(scheme, _)| scheme.eq_ignore_ascii_case(b"bearer"))
 }
 
 fn only_authorization(headers: &Headers) -> Result<Option<&[u8]>, MalformedCredential> {
@@ -161,12 +196,32 @@ fn decode_name(name: &str) -> Vec<u8> {
 
 #[cfg(test)]
 mod tests {
+    use base64::{Engine, engine::general_purpose::STANDARD};
     use proptest::prelude::*;
 
     use super::*;
 
+    /// The bearer token of a value; what else it holds is named.
     fn parsed(value: &str) -> Result<&str, MalformedCredential> {
-        BearerToken::parse(value.as_bytes()).map(BearerToken::expose)
+        Credential::parse(value.as_bytes()).map(|credential| match credential {
+            Credential::Bearer(token) => token.expose(),
+            Credential::Own(_) => "(own)",
+            Credential::Password => "(password)",
+        })
+    }
+
+    fn basic(credentials: impl AsRef<[u8]>) -> String {
+        format!("Basic {}", STANDARD.encode(credentials))
+    }
+
+    /// What an own credential is: the user it claims, and the token.
+    fn own(value: &str) -> Option<(String, String)> {
+        match Credential::parse(value.as_bytes()) {
+            Ok(Credential::Own(own)) => {
+                Some((format!("{:?}", own.claim()), own.expose().to_owned()))
+            }
+            _ => None,
+        }
     }
 
     #[test]
@@ -210,6 +265,8 @@ mod tests {
             "Bearer one,two",
             "bearer a, Basic b",
             "Bearer,Bearer a",
+            "Basic YTpi, Basic YTpi",
+            "basic YTpi,Bearer a",
         ] {
             assert_eq!(parsed(value), Err(MalformedCredential::Several), "{value}");
         }
@@ -217,18 +274,60 @@ mod tests {
 
     #[test]
     fn other_schemes_are_not_accepted() {
-        for value in [
-            "Basic YTpi",
-            "DPoP abc",
-            "",
-            "abc",
-            "Bearerabc",
-            "Digest a=1,b=2",
-        ] {
+        for value in ["DPoP abc", "", "abc", "Bearerabc", "Digest a=1,b=2"] {
             assert_eq!(
                 parsed(value),
                 Err(MalformedCredential::UnsupportedScheme),
                 "{value}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_text_with_our_prefix_is_ours_in_either_scheme_and_any_case() {
+        let is = |user: &str, token: &str| Some((user.to_owned(), token.to_owned()));
+        assert_eq!(own("Bearer axt_x"), is("Nobody", "axt_x"));
+        assert_eq!(own("bearer AXS_x"), is("Nobody", "AXS_x"));
+        assert_eq!(own(&basic("alice:axt_x")), is("User(\"alice\")", "axt_x"));
+        assert_eq!(own(&basic(":axt_x")), is("User(\"\")", "axt_x"));
+        assert_eq!(own(&basic(b"\xff:axt_x")), is("Unreadable", "axt_x"));
+        // The first colon ends the user (RFC 7617 §2).
+        assert_eq!(own(&basic("a:axt_x:y")), is("User(\"a\")", "axt_x:y"));
+        assert_eq!(own(&basic("a:b:axt_x")), None);
+        // A token in the place of the user is nobody's login, and no product's business.
+        assert_eq!(own(&basic("axt_x:")), is("Unreadable", ""));
+        assert_eq!(own(&basic("axt_x:x-oauth-basic")), is("Unreadable", ""));
+    }
+
+    #[test]
+    fn a_password_is_told_from_a_token() {
+        for password in ["alice:secret", "alice:", ":", "a:b:c", "alice:xaxt_"] {
+            assert_eq!(parsed(&basic(password)), Ok("(password)"), "{password}");
+        }
+        assert_eq!(parsed(&basic(b"alice:\xe4\xff")), Ok("(password)"));
+    }
+
+    #[test]
+    fn basic_that_two_decoders_could_read_differently_is_refused() {
+        for value in [
+            "Basic",
+            "Basic ",
+            "Basic !",
+            "Basic YWxpY2U",
+            "Basic YTpi YTpi",
+            "Basic YTpi ",
+            // Trailing bits that are not zero, URL alphabet, missing and needless padding.
+            "Basic YTpjZB==",
+            "Basic YT-_",
+            "Basic YTpjZA",
+            "Basic YTpi====",
+            // No colon.
+            "Basic YWJj",
+        ] {
+            assert_eq!(
+                parsed(value),
+                Err(MalformedCredential::NotBasic),
+                "{value:?}"
             );
         }
     }
@@ -260,8 +359,10 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_accepted_is_one_b64token(value in "(?s).{0,80}") {
-            if let Ok(token) = parsed(&value) {
+        fn what_is_accepted_is_one_b64token(value in "(?i:bearer +)?(?s).{0,80}") {
+            if let Ok(Credential::Bearer(token)) = Credential::parse(value.as_bytes()) {
+                let token = token.expose();
+                prop_assert!(!api_token::is_own(token));
                 prop_assert!(!token.is_empty() && !token.contains([',', ' ']));
                 prop_assert!(value.ends_with(token));
             }

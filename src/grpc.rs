@@ -155,7 +155,7 @@ mod tests {
         };
         let cache = TokenCache::new(&[0; 32], limits);
         let service = AuthorizationService {
-            pipeline: Arc::new(Pipeline::new(Routes::default(), cache)),
+            pipeline: Arc::new(Pipeline::new(Routes::default(), cache, None)),
             identity_header: Arc::new(IdentityHeader::new("x-remote-user", &[]).expect("a name")),
             check_timeout: Duration::from_secs(1),
             clock: Arc::new(SystemClock),

@@ -8,6 +8,7 @@ pub mod credential;
 pub mod provider;
 pub mod verify;
 pub mod identity;
+pub mod holder;
 pub mod policy;
 pub mod verdict;
 pub mod response;
@@ -19,12 +20,16 @@ pub mod api_token;
 pub mod store;
 pub mod outbound;
 pub mod clock;
+pub mod flights;
 pub mod pb;
 
 // What is around it.
 pub mod admin;
 pub mod app;
+pub mod audit;
 pub mod cli;
+pub mod desk;
 pub mod inspect;
 pub mod metrics;
 pub mod telemetry;
+pub mod usage;

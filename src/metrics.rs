@@ -13,6 +13,7 @@ use prometheus_client::{
 };
 
 use crate::{
+    desk::Census,
     pipeline::{CacheSizes, Decision},
     response,
 };
@@ -37,6 +38,9 @@ pub struct Metrics {
     checks: Family<FetchLabels, Counter>,
     circuits: Family<ProviderLabels, Gauge>,
     unbound: Family<ProviderLabels, Gauge>,
+    lookups: Family<CacheLabels, Counter>,
+    own_tokens: Family<TokenLabels, Gauge>,
+    dropped_notes: Counter,
     panics: Counter,
     replaced: Counter,
 }
@@ -74,6 +78,11 @@ struct KeyLabels {
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct ProviderLabels {
     provider: Name,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct TokenLabels {
+    state: &'static str,
 }
 
 /// A name of the configuration, shared instead of copied.
@@ -132,6 +141,9 @@ impl Metrics {
             checks: Family::default(),
             circuits: Family::default(),
             unbound: Family::default(),
+            lookups: Family::default(),
+            own_tokens: Family::default(),
+            dropped_notes: Counter::default(),
             panics: Counter::default(),
             replaced: Counter::default(),
         };
@@ -193,6 +205,21 @@ impl Metrics {
             "provider_unbound",
             "1: takes tokens for any application",
             self.unbound.clone(),
+        );
+        to.register(
+            "api_token_lookups",
+            "Ids of API tokens that the store was asked for",
+            self.lookups.clone(),
+        );
+        to.register(
+            "api_tokens",
+            "API tokens that can be used; of them, those that end within 7 days, and those kept with a former pepper or one that is not configured",
+            self.own_tokens.clone(),
+        );
+        to.register(
+            "api_token_notes_dropped",
+            "Uses of API tokens that were not taken down: the queue was full",
+            self.dropped_notes.clone(),
         );
         to.register(
             "panics",
@@ -290,6 +317,30 @@ impl Metrics {
             provider: Name::new(provider),
         };
         self.unbound.get_or_create(&labels).set(unbound.into());
+    }
+
+    /// Counts one question to the token store: `found`, `unknown` or `failed`.
+    pub fn count_lookup(&self, result: &'static str) {
+        self.lookups.get_or_create(&CacheLabels { result }).inc();
+    }
+
+    /// Sets how many API tokens there are.
+    pub fn set_api_tokens(&self, census: &Census) {
+        for (state, count) in [
+            ("active", census.active),
+            ("expiring", census.expiring_within_7_days),
+            ("former_pepper", census.former_pepper),
+            ("unknown_pepper", census.unknown_pepper),
+        ] {
+            self.own_tokens
+                .get_or_create(&TokenLabels { state })
+                .set(count);
+        }
+    }
+
+    /// Counts a use of an API token that is not taken down.
+    pub fn count_dropped_note(&self) {
+        self.dropped_notes.inc();
     }
 
     /// Counts a check that panicked.

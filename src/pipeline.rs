@@ -3,24 +3,25 @@
 //! request → route → credential → provider → verify → identity → policy → verdict
 
 mod cache;
-mod flights;
 
 use std::{fmt, sync::Arc};
 
 use tokio::time::{Instant, timeout_at};
 
-pub use cache::{CacheLimits, CacheSizes, TokenCache, TokenId};
+pub use cache::{CacheLimits, CacheSizes, Fingerprint, TokenCache};
 use cache::{Known, TokenKey};
-use flights::Flights;
 
 use crate::{
+    api_token::{ApiToken, ApiTokenId},
     clock::Now,
-    credential::{BearerToken, OwnedToken},
+    credential::{BearerToken, Credential, OwnCredential, OwnedToken},
+    flights::Flights,
+    holder::{ApiTokenRejection, ApiTokens},
     identity::Identity,
     policy,
-    provider::{Issuer, Judge, NotSelected, Provider, Selected, Selector},
+    provider::{Issuer, Judge, NoProvider, NotSelected, Provider, Selected, Selector},
     request::Request,
-    route::{Access, Routes},
+    route::{Access, Application, Routes},
     verdict::{Denial, Grant, Verdict},
     verify::{TokenError, Unavailable, Verified, jws::UnverifiedJws, jwt::IssuerKeys},
 };
@@ -30,7 +31,8 @@ use crate::{
 pub struct Pipeline {
     routes: Routes,
     cache: Arc<TokenCache>,
-    flights: Arc<Flights>,
+    flights: Arc<Flights<TokenKey, Known, Denial>>,
+    api_tokens: Option<ApiTokens>,
 }
 
 /// The outcome of one walk, and what was learnt on the way.
@@ -51,10 +53,30 @@ pub struct Trail {
     pub provider: Option<Arc<str>>,
     /// What kind of credential was read.
     pub credential: CredentialKind,
-    /// A fingerprint of the token: equal for equal tokens in one process, useless elsewhere.
+    /// Which token it is.
     pub token_id: Option<TokenId>,
     /// The identity was remembered, not verified again.
     pub cached: bool,
+    /// A user name and a password may be asked for: the password would be an API token.
+    pub takes_basic: bool,
+}
+
+/// Tells tokens apart in logs and metadata, and is no secret.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TokenId {
+    /// A provider's token: equal for equal tokens in one process, useless elsewhere.
+    Fingerprint(Fingerprint),
+    /// One of ours, or what claims to be it.
+    Issued(ApiTokenId),
+}
+
+impl fmt::Display for TokenId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Fingerprint(fingerprint) => fingerprint.fmt(f),
+            Self::Issued(id) => id.fmt(f),
+        }
+    }
 }
 
 /// What kind of credential a request carries.
@@ -67,6 +89,10 @@ pub enum CredentialKind {
     Bearer,
     /// A bearer token that is a JWT, verified here.
     Jwt,
+    /// One of our own tokens.
+    ApiToken,
+    /// A password of the product.
+    Password,
 }
 
 impl CredentialKind {
@@ -76,6 +102,8 @@ impl CredentialKind {
             Self::None => "none",
             Self::Bearer => "opaque",
             Self::Jwt => "jwt",
+            Self::ApiToken => "api_token",
+            Self::Password => "password",
         }
     }
 }
@@ -108,12 +136,18 @@ impl Decision {
 
 impl Pipeline {
     /// Puts the parts together.
-    pub fn new(routes: Routes, cache: TokenCache) -> Self {
+    pub fn new(routes: Routes, cache: TokenCache, api_tokens: Option<ApiTokens>) -> Self {
         Self {
             routes,
             cache: Arc::new(cache),
-            flights: Arc::default(),
+            flights: Arc::new(Flights::new(None)),
+            api_tokens,
         }
+    }
+
+    /// Judges our own tokens; `None`: there are none.
+    pub fn api_tokens(&self) -> Option<&ApiTokens> {
+        self.api_tokens.as_ref()
     }
 
     /// How much is remembered.
@@ -139,27 +173,66 @@ impl Pipeline {
     ) -> Verdict {
         let application = self.routes.find(request)?;
         trail.application = Some(Arc::clone(&application.name));
+        trail.takes_basic = self.api_tokens.is_some();
         let selector = match application.access(request) {
             Access::Public => return Ok(Grant::Anonymous),
             Access::Protected(selector) => selector,
         };
-        let token = BearerToken::extract(request)?.ok_or(Denial::NoCredential)?;
-        trail.credential = CredentialKind::Bearer;
-        let question = Question {
-            token,
-            selector,
-            now,
-            deadline,
-        };
-        let (identity, provider) = self.identify(question, trail).await?;
-        policy::decide(&identity, &provider)?;
-        Ok(Grant::As(identity))
+        match Credential::extract(request)?.ok_or(Denial::NoCredential)? {
+            Credential::Bearer(token) => {
+                trail.credential = CredentialKind::Bearer;
+                let question = Question {
+                    token,
+                    selector,
+                    now,
+                    deadline,
+                };
+                let (identity, provider) = self.identify(question, trail).await?;
+                policy::decide(&identity, &provider)?;
+                Ok(Grant::As(identity))
+            }
+            Credential::Own(own) => {
+                trail.credential = CredentialKind::ApiToken;
+                self.recognise(&own, request, application, now, trail).await
+            }
+            Credential::Password => {
+                trail.credential = CredentialKind::Password;
+                if application.takes_foreign {
+                    Ok(Grant::Native)
+                } else {
+                    Err(Denial::ForeignCredential)
+                }
+            }
+        }
+    }
+
+    /// Steps 5 to 8 for our own tokens, which no provider ever sees.
+    async fn recognise(
+        &self,
+        own: &OwnCredential<'_>,
+        request: &Request,
+        application: &Application,
+        now: Now,
+        trail: &mut Trail,
+    ) -> Verdict {
+        let api_tokens = self.api_tokens.as_ref().ok_or(NoProvider::OwnToken)?;
+        let token = ApiToken::parse(own.expose()).map_err(ApiTokenRejection::Malformed)?;
+        trail.token_id = Some(TokenId::Issued(token.id));
+        let known = api_tokens.find(token.id, now).await?;
+        trail.cached = known.cached;
+        let holder = api_tokens.judge(token, own.claim(), &known, now)?;
+        if let Err(refusal) = policy::within(&holder.scope, request, application) {
+            api_tokens.exceeded(&known, refusal.reason());
+            return Err(refusal.into());
+        }
+        api_tokens.used(&known, request.source, now);
+        Ok(Grant::As(holder.identity))
     }
 
     /// Steps 5 to 7, or the memory of them.
     async fn identify(&self, question: Question<'_>, trail: &mut Trail) -> Result<Known, Denial> {
         let key = self.cache.key(question.token, question.selector);
-        trail.token_id = Some(key.id());
+        trail.token_id = Some(TokenId::Fingerprint(key.fingerprint()));
         if let Some(remembered) = self.cache.get(key, question.now) {
             trail.cached = true;
             if let Some(provider) = &remembered.provider {

@@ -3,7 +3,11 @@
 //! Runs on every request, cached identity or not, so that nothing that was allowed once stays
 //! allowed (CVE-2021-32701).
 
-use crate::{identity::Identity, provider::Provider};
+mod operation;
+
+use crate::{
+    api_token::Scope, identity::Identity, provider::Provider, request::Request, route::Application,
+};
 
 /// Why a known user may not pass.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -14,6 +18,60 @@ pub enum Refusal {
         /// The missing scope, as the configuration names it.
         scope: String,
     },
+    /// An API token for other applications.
+    #[error("the API token is not for this application")]
+    OtherApplication,
+    /// An API token that may be used from elsewhere only.
+    #[error("the API token may not be used from this address")]
+    OtherNetwork,
+    /// An API token for other paths.
+    #[error("the API token is not for this path")]
+    OtherPath,
+    /// An API token that may only read.
+    #[error("the API token may only read")]
+    ReadOnly,
+    /// A rule must decide on a path that two readers could read differently.
+    #[error("the API token's limits cannot be applied to a path that is not canonical")]
+    PathNotCanonical,
+}
+
+impl Refusal {
+    /// The public word: what the caller may do is no secret from the caller.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::InsufficientScope { .. } => "insufficient_scope",
+            Self::OtherApplication | Self::OtherNetwork | Self::OtherPath | Self::ReadOnly => {
+                "api_token_scope"
+            }
+            Self::PathNotCanonical => "path_not_canonical",
+        }
+    }
+
+    /// The public sentence.
+    pub fn message(&self) -> &'static str {
+        match self {
+            Self::InsufficientScope { .. } => "The access token lacks a required scope.",
+            Self::OtherApplication => "The API token is not for this application.",
+            Self::OtherNetwork => "The API token may not be used from this address.",
+            Self::OtherPath => "The API token is not for this path.",
+            Self::ReadOnly => "The API token may only read.",
+            Self::PathNotCanonical => {
+                "The path must be written plainly: no '..', '//', ';' or needless escapes."
+            }
+        }
+    }
+
+    /// One word, from a closed set.
+    pub fn reason(&self) -> &'static str {
+        match self {
+            Self::InsufficientScope { .. } => "insufficient_scope",
+            Self::OtherApplication => "api_token_application",
+            Self::OtherNetwork => "api_token_network",
+            Self::OtherPath => "api_token_path",
+            Self::ReadOnly => "api_token_read_only",
+            Self::PathNotCanonical => "path_not_canonical",
+        }
+    }
 }
 
 /// Checks every policy; the first refusal is the answer.
@@ -28,3 +86,28 @@ pub fn decide(identity: &Identity, provider: &Provider) -> Result<(), Refusal> {
             })
         })
 }
+
+/// Checks what is asked for against the limits of an API token.
+pub fn within(scope: &Scope, request: &Request, application: &Application) -> Result<(), Refusal> {
+    if !scope.applications.contains(&*application.name) {
+        return Err(Refusal::OtherApplication);
+    }
+    if !scope.takes_address(request.source) {
+        return Err(Refusal::OtherNetwork);
+    }
+    if !scope.needs_canonical_path() {
+        return Ok(());
+    }
+    let path = request.path.canonical();
+    let path = path.ok_or(Refusal::PathNotCanonical)?;
+    if !scope.takes_path(path) {
+        return Err(Refusal::OtherPath);
+    }
+    if scope.access < operation::needed(request, path, application) {
+        return Err(Refusal::ReadOnly);
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;

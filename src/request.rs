@@ -12,7 +12,15 @@ pub use headers::{Header, Headers};
 pub use host::{Host, HostError};
 pub use path::{CanonicalPath, RequestPath};
 
-use crate::pb::envoy::service::auth::v3::{CheckRequest, attribute_context::HttpRequest};
+use std::net::IpAddr;
+
+use crate::pb::envoy::{
+    config::core::v3::address,
+    service::auth::v3::{
+        CheckRequest,
+        attribute_context::{HttpRequest, Peer},
+    },
+};
 
 /// Longest accepted path with its query, in bytes.
 pub const MAX_PATH_BYTES: usize = 8 * 1024;
@@ -37,6 +45,8 @@ pub struct Request {
     pub headers: Headers,
     /// The application that Envoy's route names; a client cannot forge it.
     pub application: Option<String>,
+    /// The other end of Envoy's connection, whatever the headers say.
+    pub source: Option<IpAddr>,
 }
 
 /// Why a check cannot be read.
@@ -66,6 +76,7 @@ impl Request {
     /// Reads one check.
     pub fn parse(check: CheckRequest) -> Result<Self, MalformedRequest> {
         let attributes = check.attributes.ok_or(MalformedRequest::NoHttp)?;
+        let source = attributes.source.and_then(address_of);
         let application = attributes
             .context_extensions
             .into_iter()
@@ -74,7 +85,10 @@ impl Request {
             .request
             .and_then(|request| request.http)
             .ok_or(MalformedRequest::NoHttp)?;
-        Self::from_http(http, application)
+        Ok(Self {
+            source,
+            ..Self::from_http(http, application)?
+        })
     }
 
     fn from_http(http: HttpRequest, application: Option<String>) -> Result<Self, MalformedRequest> {
@@ -99,6 +113,7 @@ impl Request {
             path: RequestPath::new(http.path),
             headers,
             application,
+            source: None,
         })
     }
 
@@ -108,4 +123,11 @@ impl Request {
         // HTTP/2 extended CONNECT arrives as GET with an `upgrade` header.
         self.method == "CONNECT" || self.headers.named("upgrade").next().is_some()
     }
+}
+
+/// An IPv4 client of a dual-stack listener is an IPv4 client.
+fn address_of(peer: Peer) -> Option<IpAddr> {
+    let address::Address::SocketAddress(socket) = peer.address?.address?;
+    let address: IpAddr = socket.address.parse().ok()?;
+    Some(address.to_canonical())
 }

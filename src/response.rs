@@ -50,7 +50,7 @@ pub fn encode(
         Ok(grant) => (OK, HttpResponse::OkResponse(ok(grant, headers, identity))),
         Err(denial) => (
             denied::rpc_code(denial),
-            HttpResponse::DeniedResponse(denied::response(denial)),
+            HttpResponse::DeniedResponse(denied::response(denial, decision.trail.takes_basic)),
         ),
     };
     CheckResponse {
@@ -66,7 +66,8 @@ fn ok(grant: &Grant, headers: Option<&Headers>, identity: &IdentityHeader) -> Ok
         .flat_map(|headers| identity.aliases_in(headers));
     let mut remove: Vec<String> = aliases.map(str::to_owned).collect();
     match grant {
-        Grant::Anonymous => {
+        // The product's own credentials stay: they are why a native request passes.
+        Grant::Anonymous | Grant::Native => {
             remove.push(identity.name().to_owned());
             OkHttpResponse {
                 headers: Vec::new(),
@@ -88,7 +89,7 @@ fn metadata(decision: &Decision) -> Struct {
     let trail = &decision.trail;
     let user = match &decision.verdict {
         Ok(Grant::As(identity)) => Some(identity.username.to_string()),
-        Ok(Grant::Anonymous) | Err(_) => None,
+        Ok(Grant::Anonymous | Grant::Native) | Err(_) => None,
     };
     let text = |value: String| Value {
         kind: Some(Kind::StringValue(value)),
@@ -116,6 +117,7 @@ fn metadata(decision: &Decision) -> Struct {
 pub fn reason(verdict: &Verdict) -> &'static str {
     match verdict {
         Ok(Grant::Anonymous) => "public_path",
+        Ok(Grant::Native) => "native",
         Ok(Grant::As(_)) => "token_valid",
         Err(denial) => denial.reason(),
     }

@@ -2,16 +2,37 @@
 
 use std::{collections::HashMap, sync::Arc};
 
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
 use crate::{
     provider::Selector,
     request::{CanonicalPath, Host, Request},
 };
+
+/// The Atlassian Data Center products.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Product {
+    /// Jira Software, Jira Service Management.
+    Jira,
+    /// Confluence.
+    Confluence,
+    /// Bitbucket.
+    Bitbucket,
+}
 
 /// A product behind the gateway.
 #[derive(Debug)]
 pub struct Application {
     /// Unique; the value of Envoy's `context_extensions: { application: … }`.
     pub name: Arc<str>,
+    /// What it is.
+    pub product: Product,
+    /// Where it begins: empty, or a canonical path that does not end in `/`.
+    pub context_path: Box<str>,
+    /// Lets credentials of the product itself pass, for the product to judge.
+    pub takes_foreign: bool,
     /// The providers whose tokens it accepts.
     pub providers: Arc<Selector>,
     /// Paths that anybody may read.

@@ -97,7 +97,7 @@ pub fn log_decision(decision: &Decision, request: Option<&Request>, took: Durati
     let trail = &decision.trail;
     let (verdict, status, code, detail, user) = match &decision.verdict {
         Ok(Grant::As(identity)) => ("allow", 200, None, None, Some(identity.username.as_str())),
-        Ok(Grant::Anonymous) => ("allow", 200, None, None, None),
+        Ok(Grant::Anonymous | Grant::Native) => ("allow", 200, None, None, None),
         Err(denial) => {
             let status = denial.status().code();
             (

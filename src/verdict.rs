@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use crate::{
     credential::MalformedCredential,
+    holder::{ApiTokenError, ApiTokenRejection},
     identity::{Identity, MappingError},
     policy::Refusal,
     provider::NoProvider,
@@ -24,6 +25,8 @@ pub type Verdict = Result<Grant, Denial>;
 pub enum Grant {
     /// Let through as nobody: the identity header is removed, whoever sent it.
     Anonymous,
+    /// Let through with a credential that is the product's own business, otherwise as nobody.
+    Native,
     /// Let through as this user.
     As(Arc<Identity>),
 }
@@ -43,6 +46,12 @@ pub enum Denial {
     /// What was sent is not a credential.
     #[error(transparent)]
     MalformedCredential(#[from] MalformedCredential),
+    /// A password of the product, which the application does not take.
+    #[error("passwords of the product are not taken (foreign_credentials)")]
+    ForeignCredential,
+    /// One of our own tokens, and a bad one.
+    #[error(transparent)]
+    BadApiToken(#[from] ApiTokenRejection),
     /// No provider of the application issues such tokens.
     #[error(transparent)]
     NoProvider(#[from] NoProvider),
@@ -91,9 +100,13 @@ impl Denial {
         match self {
             Self::MalformedCredential(MalformedCredential::UnsupportedScheme)
             | Self::NoCredential
+            | Self::ForeignCredential
+            | Self::BadApiToken(_)
             | Self::NoProvider(_)
             | Self::InvalidToken(_) => DenialStatus::Unauthorized,
-            Self::MalformedRequest(_) | Self::MalformedCredential(_) => DenialStatus::BadRequest,
+            Self::MalformedRequest(_)
+            | Self::MalformedCredential(_)
+            | Self::Refused(Refusal::PathNotCanonical) => DenialStatus::BadRequest,
             Self::NoRoute(_) | Self::NoUser(_) | Self::Refused(_) => DenialStatus::Forbidden,
             Self::Undecided(_) => DenialStatus::ServiceUnavailable,
         }
@@ -111,9 +124,12 @@ impl Denial {
                 "unsupported_scheme"
             }
             Self::MalformedCredential(_) => "malformed_credential",
-            Self::NoProvider(_) | Self::InvalidToken(_) => "token_expired_or_invalid",
+            Self::ForeignCredential => "password_not_accepted",
+            Self::BadApiToken(_) | Self::NoProvider(_) | Self::InvalidToken(_) => {
+                "token_expired_or_invalid"
+            }
             Self::NoUser(_) => "user_not_mapped",
-            Self::Refused(Refusal::InsufficientScope { .. }) => "insufficient_scope",
+            Self::Refused(refusal) => refusal.code(),
             Self::Undecided(_) => "temporarily_unavailable",
         }
     }
@@ -131,13 +147,14 @@ impl Denial {
             Self::MalformedCredential(_) => {
                 "Send exactly one credential: Authorization: Bearer <token>."
             }
-            Self::NoProvider(_) | Self::InvalidToken(_) => {
+            Self::ForeignCredential => {
+                "Passwords are not accepted here. Use an access token or an API token."
+            }
+            Self::BadApiToken(_) | Self::NoProvider(_) | Self::InvalidToken(_) => {
                 "The access token is expired or invalid."
             }
             Self::NoUser(_) => "The access token belongs to no user of this application.",
-            Self::Refused(Refusal::InsufficientScope { .. }) => {
-                "The access token lacks a required scope."
-            }
+            Self::Refused(refusal) => refusal.message(),
             Self::Undecided(_) => "The access token cannot be checked right now. Try again.",
         }
     }
@@ -145,15 +162,26 @@ impl Denial {
     /// The private word, from a closed set: metric label, log field, metadata.
     pub fn reason(&self) -> &'static str {
         match self {
+            Self::BadApiToken(rejection) => rejection.reason(),
             Self::NoProvider(no_provider) => no_provider.reason(),
+            Self::Refused(refusal) => refusal.reason(),
             Self::InvalidToken(rejection) => rejection.reason(),
             Self::NoUser(error) => error.reason(),
             Self::Undecided(unavailable) => unavailable.reason(),
             Self::MalformedRequest(_)
             | Self::NoRoute(_)
             | Self::NoCredential
-            | Self::MalformedCredential(_)
-            | Self::Refused(_) => self.code(),
+            | Self::ForeignCredential
+            | Self::MalformedCredential(_) => self.code(),
+        }
+    }
+}
+
+impl From<ApiTokenError> for Denial {
+    fn from(error: ApiTokenError) -> Self {
+        match error {
+            ApiTokenError::Rejected(rejection) => rejection.into(),
+            ApiTokenError::Unavailable(unavailable) => unavailable.into(),
         }
     }
 }

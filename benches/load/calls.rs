@@ -82,7 +82,8 @@ impl Signature {
     }
 }
 
-fn user(number: usize) -> String {
+/// Whom a token stands for.
+pub fn user(number: usize) -> String {
     format!("user{:03}", number % 1000)
 }
 

@@ -25,6 +25,7 @@ mod client;
 mod floor;
 mod guard;
 mod memory;
+mod own_tokens;
 mod process;
 mod report;
 mod scenarios;
@@ -67,7 +68,7 @@ struct Options {
     /// Also writes every single figure to a file.
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
-    /// Only scenarios, and parts `memory` and `start`, whose name contains this.
+    /// Only scenarios, and parts `memory`, `API tokens` and `start`, whose name contains this.
     #[arg(long, value_name = "TEXT", default_value = "")]
     only: String,
     /// Measurements of each figure; floor and service take turns.
@@ -150,6 +151,9 @@ fn run(options: &Options) {
         memory::measure(&service, &idp, effort, &mut report);
     }
     drop(service);
+    if "API tokens".contains(&options.only) {
+        own_tokens::measure(&options.service, &idp.issuer, effort, &mut report);
+    }
     if "start".contains(&options.only) {
         report.starts = start::measure(&options.service, effort.starts);
     }

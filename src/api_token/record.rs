@@ -1,6 +1,7 @@
 //! A token as the store knows it: everything but its secret.
 
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::{ApiTokenId, Digest, Scope};
 
@@ -59,7 +60,7 @@ pub struct Revocation {
 }
 
 /// Whether a token can be used.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum State {
     /// It can.
@@ -96,6 +97,17 @@ impl Actor {
     /// For the audit trail.
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+}
+
+impl State {
+    /// One word.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Active => "active",
+            Self::Expired => "expired",
+            Self::Revoked => "revoked",
+        }
     }
 }
 

@@ -166,6 +166,9 @@ impl Parts {
                 .or_insert_with_key(|chosen| Arc::new(self.selector(next, chosen)));
             let application = Application {
                 name: config.name.into(),
+                product: config.product,
+                context_path: config.context_path.into(),
+                takes_foreign: config.takes_foreign,
                 providers: Arc::clone(selector),
                 public_paths: config.public_paths,
             };

@@ -1,8 +1,9 @@
 //! `check`: the real walk for one request, explained.
 
-use std::{collections::HashMap, path::PathBuf, sync::Arc};
+use std::{collections::HashMap, net::IpAddr, path::PathBuf, sync::Arc};
 
 use anyhow::bail;
+use base64::{Engine, engine::general_purpose::STANDARD};
 use clap::Args;
 use serde_json::json;
 use tokio::runtime;
@@ -15,10 +16,10 @@ use crate::{
     config::Config,
     grpc::Answer,
     pb::envoy::{
-        config::core::v3::{HeaderMap, HeaderValue},
+        config::core::v3::{Address, HeaderMap, HeaderValue, SocketAddress, address},
         service::auth::v3::{
             AttributeContext, CheckRequest,
-            attribute_context::{HttpRequest, Request},
+            attribute_context::{HttpRequest, Peer, Request},
             check_response::HttpResponse,
         },
     },
@@ -54,6 +55,12 @@ pub(super) struct Arguments {
     /// A token is never taken from the command line, where every user of the machine could see it.
     #[arg(long, value_name = "FILE")]
     bearer_file: Option<PathBuf>,
+    /// A file that holds `user:token` for Basic authentication; `-` reads standard input
+    #[arg(long, value_name = "FILE", conflicts_with = "bearer_file")]
+    basic_file: Option<PathBuf>,
+    /// The address that the request comes from
+    #[arg(long, value_name = "IP")]
+    source: Option<IpAddr>,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -114,7 +121,9 @@ fn check_request(arguments: &Arguments) -> anyhow::Result<CheckRequest> {
         };
         let name = name.trim();
         if CREDENTIALS.iter().any(|one| name.eq_ignore_ascii_case(one)) {
-            bail!("--header {name}: put the token into a file and use --bearer-file");
+            bail!(
+                "--header {name}: put the token into a file and use --bearer-file or --basic-file"
+            );
         }
         headers.push(header(name, value.trim()));
     }
@@ -124,6 +133,17 @@ fn check_request(arguments: &Arguments) -> anyhow::Result<CheckRequest> {
             &format!("Bearer {}", secret("--bearer-file", file)?),
         ));
     }
+    if let Some(file) = &arguments.basic_file {
+        let pair = STANDARD.encode(secret("--basic-file", file)?);
+        headers.push(header("authorization", &format!("Basic {pair}")));
+    }
+    let source = arguments.source.map(|address| Peer {
+        address: Some(Address {
+            address: Some(address::Address::SocketAddress(SocketAddress {
+                address: address.to_string(),
+            })),
+        }),
+    });
     let http = HttpRequest {
         method: arguments.method.clone(),
         path: arguments.path.clone(),
@@ -138,7 +158,7 @@ fn check_request(arguments: &Arguments) -> anyhow::Result<CheckRequest> {
         .collect();
     Ok(CheckRequest {
         attributes: Some(AttributeContext {
-            source: None,
+            source,
             request: Some(Request { http: Some(http) }),
             context_extensions,
         }),
@@ -179,6 +199,10 @@ fn as_text(arguments: &Arguments, answer: &Answer) -> String {
             lines.push(("verdict", "ALLOW".to_owned()));
         }
         Ok(Grant::Anonymous) => lines.push(("verdict", "ALLOW, without an identity".to_owned())),
+        Ok(Grant::Native) => {
+            let passed = "ALLOW, without an identity: the product decides".to_owned();
+            lines.push(("verdict", passed));
+        }
         Err(denial) => {
             let status = denial.status().code();
             lines.push(("verdict", format!("DENY {status} {}", denial.code())));
@@ -203,7 +227,7 @@ fn as_json(answer: &Answer) -> String {
     let denial = answer.decision.verdict.as_ref().err();
     let identity = match &answer.decision.verdict {
         Ok(Grant::As(identity)) => Some(identity),
-        Ok(Grant::Anonymous) | Err(_) => None,
+        Ok(Grant::Anonymous | Grant::Native) | Err(_) => None,
     };
     let document = json!({
         "verdict": if denial.is_none() { "allow" } else { "deny" },

@@ -1,8 +1,10 @@
 //! From what is written to what it means, collecting every problem on the way.
 
+mod api_tokens;
 mod application;
 mod marks;
 mod provider;
+mod secret;
 
 use std::{
     collections::BTreeSet,
@@ -46,6 +48,8 @@ pub(super) fn resolve(
     let limits = resolver.limits(&file.limits);
     let shutdown = resolver.shutdown(&file.shutdown);
     let (providers, written) = resolver.providers(&file.providers, urls);
+    let api_tokens = file.api_tokens.as_ref();
+    let api_tokens = api_tokens.and_then(|written| resolver.api_tokens(written));
     let applications = resolver.applications(&file.applications, &file.providers, &providers);
 
     match (
@@ -65,6 +69,7 @@ pub(super) fn resolve(
                 identity_header,
                 urls,
                 providers,
+                api_tokens,
                 applications,
                 limits,
                 shutdown,
@@ -77,10 +82,16 @@ pub(super) fn resolve(
 
 /// `5m`, as an operator would write it.
 fn in_words(duration: Duration) -> String {
-    SignedDuration::try_from(duration).map_or_else(
-        |_too_long| format!("{duration:?}"),
-        |duration| format!("{duration:#}"),
-    )
+    const A_DAY: u64 = 24 * 60 * 60;
+    match duration.as_secs() {
+        seconds if seconds >= 2 * A_DAY && seconds.is_multiple_of(A_DAY) => {
+            format!("{}d", seconds / A_DAY)
+        }
+        _ => SignedDuration::try_from(duration).map_or_else(
+            |_too_long| format!("{duration:?}"),
+            |duration| format!("{duration:#}"),
+        ),
+    }
 }
 
 /// What all sections share: the place of every problem.
@@ -122,11 +133,7 @@ impl Resolver<'_> {
     }
 
     fn duration(&mut self, pointer: &str, text: &str, range: RangeInclusive<Duration>) -> Duration {
-        let parsed: Option<Duration> = text
-            .parse::<SignedDuration>()
-            .ok()
-            .and_then(|duration| duration.try_into().ok());
-        let why = match parsed {
+        let why = match super::duration(text) {
             Some(duration) if range.contains(&duration) => return duration,
             Some(duration) if duration > *range.end() => {
                 format!("must be at most {}, not {text}", in_words(*range.end()))

@@ -4,6 +4,7 @@
 //! Durations are text such as `30s`, `5m`, `24h`. Optional members are absent, never null. The
 //! examples also serve the messages: `must be text such as 30s`.
 
+mod api_tokens;
 mod generic;
 mod http_check;
 mod json;
@@ -13,8 +14,9 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::provider::preset::Presets;
+use crate::{provider::preset::Presets, route::Product};
 
+pub use api_tokens::*;
 pub use generic::*;
 pub use http_check::*;
 pub use json::json_schema;
@@ -40,6 +42,9 @@ pub struct File {
     pub identity_header_aliases: Vec<String>,
     /// Who issues the tokens. At least one.
     pub providers: Vec<Provider>,
+    /// API tokens that this service issues itself.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub api_tokens: Option<ApiTokens>,
     /// What stands behind the gateway. At least one.
     pub applications: Vec<Application>,
     /// Where requests to providers may go.
@@ -260,22 +265,28 @@ pub struct Application {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(example = ["sso"])]
     pub providers: Option<Vec<String>>,
+    /// Where the product begins, when that is not the root: `server.xml`'s context path.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    #[schemars(example = &"/jira")]
+    pub context_path: String,
+    /// What happens to requests with a password of the product (`Basic`).
+    #[serde(default)]
+    pub foreign_credentials: Foreign,
     /// Paths that need no credential: `/exact`, or `/below/*` for whole segments.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(example = ["/status"])]
     pub public_paths: Vec<String>,
 }
 
-/// The Atlassian Data Center products.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+/// What happens to requests with a credential that is the product's own business.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
-pub enum Product {
-    /// Jira Software, Jira Service Management.
-    Jira,
-    /// Confluence.
-    Confluence,
-    /// Bitbucket.
-    Bitbucket,
+pub enum Foreign {
+    /// Refused with 401.
+    #[default]
+    Deny,
+    /// Passed on untouched, without an identity: the product decides.
+    Native,
 }
 
 /// Where requests to providers may go.

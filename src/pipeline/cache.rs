@@ -55,7 +55,7 @@ pub struct TokenKey([u8; 32]);
 
 /// Eight bytes of a [`TokenKey`]: enough to find the requests of one token in the logs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct TokenId([u8; 8]);
+pub struct Fingerprint([u8; 8]);
 
 #[derive(Clone, Debug)]
 struct Verified {
@@ -114,16 +114,16 @@ impl fmt::Debug for TokenKey {
 
 impl TokenKey {
     /// For logs.
-    pub fn id(self) -> TokenId {
+    pub fn fingerprint(self) -> Fingerprint {
         let mut id = [0; 8];
         for (to, from) in id.iter_mut().zip(self.0) {
             *to = from;
         }
-        TokenId(id)
+        Fingerprint(id)
     }
 }
 
-impl fmt::Display for TokenId {
+impl fmt::Display for Fingerprint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
     }
@@ -220,7 +220,7 @@ impl TokenCache {
                 let left = known.0.valid_until.saturating_sub(now.unix_seconds);
                 let left = Duration::from_secs(u64::try_from(left).unwrap_or(0));
                 let (believed, renewal) = match known.0.voucher {
-                    Voucher::Key(_) => (left, None),
+                    Voucher::Key(_) | Voucher::Record => (left, None),
                     Voucher::Answer(believed) => (
                         left.min(believed),
                         Some(Renewal::of(believed.min(self.ttl), now)),
@@ -294,6 +294,8 @@ fn is_definite(denial: &Denial) -> bool {
         Denial::MalformedRequest(_)
         | Denial::NoRoute(_)
         | Denial::NoCredential
+        | Denial::ForeignCredential
+        | Denial::BadApiToken(_)
         | Denial::MalformedCredential(_)
         | Denial::NoProvider(_)
         | Denial::Refused(_)

@@ -1,9 +1,5 @@
 //! Tokens that say in their first letters whose they are.
 
-/// Begins every API token that this service issues; such a string is ours alone and never leaves
-/// the process, valid or not.
-const OWN: [&str; 2] = ["axt_", "axs_"];
-
 /// Known products' tokens. One of these is shown to a provider that has named the prefix and to no
 /// other: a GitHub token that went astray must not end up at somebody's introspection endpoint.
 const WELL_KNOWN: [&str; 24] = [
@@ -37,11 +33,6 @@ const WELL_KNOWN: [&str; 24] = [
     // Atlassian Cloud
     "ATATT",
 ];
-
-/// Whether a token is one of ours.
-pub(super) fn is_own(token: &str) -> bool {
-    OWN.iter().any(|prefix| token.starts_with(prefix))
-}
 
 /// Whether a token says that it is a known product's.
 pub fn is_well_known(token: &str) -> bool {

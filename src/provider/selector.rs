@@ -4,6 +4,7 @@ use std::{collections::HashMap, sync::Arc};
 
 use super::{Issuer, Provider, prefixes};
 use crate::{
+    api_token,
     credential::BearerToken,
     verify::{
         Rejection,
@@ -52,7 +53,7 @@ pub enum Selected<'s, 't> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NoProvider {
     /// One of our own API tokens; none are issued here.
-    #[error("the token is an API token, and API tokens are not enabled")]
+    #[error("the token is an API token, and API tokens are not enabled (api_tokens)")]
     OwnToken,
     /// Its prefix names a product that is none of the application's providers.
     #[error(
@@ -131,7 +132,8 @@ impl Selector {
     /// of slashes), then the one that takes what is left.
     pub fn select<'t>(&self, token: BearerToken<'t>) -> Result<Selected<'_, 't>, NotSelected> {
         let text = token.expose();
-        if prefixes::is_own(text) {
+        // An API token does not get here; should it, it goes no further.
+        if api_token::is_own(text) {
             return Err(NoProvider::OwnToken.into());
         }
         let named = |(prefix, _): &&(String, Arc<Provider>)| text.starts_with(prefix.as_str());

@@ -28,12 +28,21 @@ pub(super) fn rpc_code(denial: &Denial) -> i32 {
 
 /// A denied response with a status: never an `error_response`, never a gRPC error, both of which
 /// `failure_mode_allow` would turn into an allow.
-pub(super) fn response(denial: &Denial) -> DeniedHttpResponse {
+pub(super) fn response(denial: &Denial, takes_basic: bool) -> DeniedHttpResponse {
     let mut headers = vec![
         overwrite("content-type", "application/json"),
         overwrite("cache-control", "no-store"),
     ];
-    headers.extend(challenge(denial).map(|value| overwrite("www-authenticate", &value)));
+    // Two lines, and Envoy sends both: git and old clients read the first scheme of a line only.
+    let mut challenges = Vec::from_iter(challenge(denial));
+    if takes_basic && denial.status() == DenialStatus::Unauthorized {
+        challenges.push(format!("Basic realm=\"{REALM}\", charset=\"UTF-8\""));
+    }
+    headers.extend(
+        challenges
+            .iter()
+            .map(|value| overwrite("www-authenticate", value)),
+    );
     if denial.status() == DenialStatus::ServiceUnavailable {
         headers.push(overwrite("retry-after", RETRY_AFTER));
     }
@@ -59,14 +68,16 @@ fn challenge(denial: &Denial) -> Option<String> {
     let attributes = match denial {
         Denial::NoCredential
         | Denial::MalformedCredential(MalformedCredential::UnsupportedScheme) => String::new(),
-        Denial::NoProvider(_) | Denial::InvalidToken(_) => ", error=\"invalid_token\"".to_owned(),
+        Denial::ForeignCredential => String::new(),
+        Denial::BadApiToken(_) | Denial::NoProvider(_) | Denial::InvalidToken(_) => {
+            ", error=\"invalid_token\"".to_owned()
+        }
         Denial::MalformedCredential(_) => ", error=\"invalid_request\"".to_owned(),
         Denial::Refused(Refusal::InsufficientScope { scope }) if is_scope_token(scope) => {
             format!(", error=\"insufficient_scope\", scope=\"{scope}\"")
         }
-        Denial::Refused(Refusal::InsufficientScope { .. }) => {
-            ", error=\"insufficient_scope\"".to_owned()
-        }
+        Denial::Refused(Refusal::PathNotCanonical) => ", error=\"invalid_request\"".to_owned(),
+        Denial::Refused(_) => ", error=\"insufficient_scope\"".to_owned(),
         Denial::MalformedRequest(_)
         | Denial::NoRoute(_)
         | Denial::NoUser(_)

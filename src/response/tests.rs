@@ -12,7 +12,9 @@ use serde_json::json;
 
 use super::*;
 use crate::{
+    api_token::NotAnApiToken,
     credential::{BearerToken, MalformedCredential},
+    holder::ApiTokenRejection,
     identity::{Groups, Identity, MappingError, Username, UsernameError, UsernamePolicy},
     pb::envoy::{
         config::core::v3::{HeaderMap, HeaderValue, HeaderValueOption},
@@ -21,7 +23,7 @@ use crate::{
             attribute_context::{HttpRequest, Request as HttpAttributes},
         },
     },
-    pipeline::{CacheLimits, CredentialKind, TokenCache, Trail},
+    pipeline::{CacheLimits, CredentialKind, TokenCache, TokenId, Trail},
     policy::Refusal,
     provider::{NoProvider, Selector},
     request::{HostError, MalformedRequest, Request},
@@ -65,14 +67,15 @@ fn full_trail() -> Trail {
         entries: 1,
         bytes: 1,
     };
-    let token = BearerToken::parse(b"Bearer secret").expect("a token");
+    let token = BearerToken::from_b64token(b"secret").expect("a token");
     let key = TokenCache::new(&[7; 32], limits).key(token, &Selector::new(0));
     Trail {
         application: Some("jira".into()),
         provider: Some("corp".into()),
         credential: CredentialKind::Jwt,
-        token_id: Some(key.id()),
+        token_id: Some(TokenId::Fingerprint(key.fingerprint())),
         cached: true,
+        takes_basic: false,
     }
 }
 
@@ -414,9 +417,38 @@ fn denials() -> Vec<(Denial, Face)> {
         MalformedCredential::Several,
         MalformedCredential::TooLong,
         MalformedCredential::NotB64Token,
+        MalformedCredential::NotBasic,
         MalformedCredential::InQuery("os_password"),
     ] {
         all.push((malformed.into(), BAD_CREDENTIAL));
+    }
+    all.push((
+        Denial::ForeignCredential,
+        Face {
+            code: "password_not_accepted",
+            message: "Passwords are not accepted here. Use an access token or an API token.",
+            reason: "password_not_accepted",
+            ..no_credential()
+        },
+    ));
+    for (rejection, reason) in [
+        (NotAnApiToken::Shape.into(), "api_token_malformed"),
+        (NotAnApiToken::Checksum.into(), "api_token_malformed"),
+        (ApiTokenRejection::Unknown, "api_token_unknown"),
+        (ApiTokenRejection::WrongSecret, "api_token_wrong_secret"),
+        (ApiTokenRejection::Revoked, "api_token_revoked"),
+        (ApiTokenRejection::Expired, "api_token_expired"),
+        (ApiTokenRejection::Replaced, "api_token_replaced"),
+        (ApiTokenRejection::OtherUser, "api_token_other_user"),
+        (UsernameError::Reserved.into(), "api_token_owner_refused"),
+    ] {
+        all.push((
+            Denial::BadApiToken(rejection),
+            Face {
+                reason,
+                ..INVALID_TOKEN
+            },
+        ));
     }
     for (no_provider, reason) in [
         (NoProvider::OwnToken, "api_tokens_disabled"),
@@ -470,11 +502,53 @@ fn denials() -> Vec<(Denial, Face)> {
             },
         ));
     }
+    for (refusal, message, reason) in [
+        (
+            Refusal::OtherApplication,
+            "The API token is not for this application.",
+            "api_token_application",
+        ),
+        (
+            Refusal::OtherNetwork,
+            "The API token may not be used from this address.",
+            "api_token_network",
+        ),
+        (
+            Refusal::OtherPath,
+            "The API token is not for this path.",
+            "api_token_path",
+        ),
+        (
+            Refusal::ReadOnly,
+            "The API token may only read.",
+            "api_token_read_only",
+        ),
+    ] {
+        let face = Face {
+            code: "api_token_scope",
+            message,
+            reason,
+            ..SCOPE
+        };
+        all.push((refusal.into(), face));
+    }
+    all.push((
+        Refusal::PathNotCanonical.into(),
+        Face {
+            code: "path_not_canonical",
+            message: "The path must be written plainly: no '..', '//', ';' or needless escapes.",
+            reason: "path_not_canonical",
+            ..BAD_CREDENTIAL
+        },
+    ));
     for (unavailable, reason) in [
         (Unavailable::NoKeys, "provider_keys_not_loaded"),
         (Unavailable::StaleKeys, "provider_keys_stale"),
         (Unavailable::NoRefresh, "provider_keys_not_refreshed"),
         (Unavailable::Overloaded, "overloaded"),
+        (Unavailable::StoreAway, "token_store_away"),
+        (Unavailable::StoreError, "token_store_error"),
+        (Unavailable::UnknownPepper, "pepper_unknown"),
         (Unavailable::Deadline, "deadline"),
         (Unavailable::Internal, "internal_error"),
     ] {
@@ -569,13 +643,23 @@ fn group(denial: &Denial) -> usize {
             MalformedCredential::Several
             | MalformedCredential::TooLong
             | MalformedCredential::NotB64Token
+            | MalformedCredential::NotBasic
             | MalformedCredential::InQuery(_),
         ) => 5,
-        Denial::NoProvider(_) => 6,
-        Denial::InvalidToken(_) => 7,
-        Denial::NoUser(_) => 8,
-        Denial::Refused(Refusal::InsufficientScope { .. }) => 9,
-        Denial::Undecided(_) => 10,
+        Denial::ForeignCredential => 6,
+        Denial::BadApiToken(_) => 7,
+        Denial::NoProvider(_) => 8,
+        Denial::InvalidToken(_) => 9,
+        Denial::NoUser(_) => 10,
+        Denial::Refused(Refusal::InsufficientScope { .. }) => 11,
+        Denial::Refused(
+            Refusal::OtherApplication
+            | Refusal::OtherNetwork
+            | Refusal::OtherPath
+            | Refusal::ReadOnly,
+        ) => 12,
+        Denial::Refused(Refusal::PathNotCanonical) => 13,
+        Denial::Undecided(_) => 14,
     }
 }
 
@@ -583,7 +667,31 @@ fn group(denial: &Denial) -> usize {
 fn every_denial_is_in_the_table() {
     let mut groups: Vec<usize> = denials().iter().map(|(denial, _)| group(denial)).collect();
     groups.dedup();
-    assert_eq!(groups, (0..=10).collect::<Vec<_>>());
+    assert_eq!(groups, (0..=14).collect::<Vec<_>>());
+}
+
+/// Git sends its password only to a server that asks for one, and reads the first scheme of each line.
+#[test]
+fn where_api_tokens_are_taken_every_401_also_asks_for_basic() {
+    let header = identity_header();
+    for (denial, face) in denials() {
+        let mut decision = decision(Err(denial));
+        decision.trail.takes_basic = true;
+        let response = encode(&decision, None, &header);
+        let denied = denied(&response);
+        let challenges = lines(&denied.headers).into_iter();
+        let challenges: Vec<_> = challenges
+            .filter(|(name, _)| *name == "www-authenticate")
+            .collect();
+        let mut expected = Vec::from_iter(face.challenge.map(|value| ("www-authenticate", value)));
+        if face.status == 401 {
+            expected.push((
+                "www-authenticate",
+                r#"Basic realm="atlassian-authz", charset="UTF-8""#,
+            ));
+        }
+        assert_eq!(challenges, expected, "{}", face.reason);
+    }
 }
 
 #[test]
@@ -591,7 +699,7 @@ fn no_answer_tells_why_a_token_is_bad() {
     let header = identity_header();
     let faces: Vec<_> = denials()
         .into_iter()
-        .filter(|(denial, _)| matches!(denial, Denial::NoProvider(_) | Denial::InvalidToken(_)))
+        .filter(|(_, face)| face.code == INVALID_TOKEN.code)
         .map(|(denial, _)| encode(&decision(Err(denial)), None, &header))
         .collect();
     let first = faces.first().expect("some");

@@ -141,8 +141,8 @@ pub enum Unavailable {
     /// The token's key may be new, and the provider does not answer.
     #[error("the token names a new key and the provider's keys cannot be refreshed")]
     NoRefresh,
-    /// Too many requests wait for the same provider.
-    #[error("too many requests wait for the provider")]
+    /// Too many requests wait for the same provider or store.
+    #[error("too many requests wait for the same provider or store")]
     Overloaded,
     /// The provider refuses us, not the token: our own credentials there are wrong.
     #[error("the provider refuses our own credentials")]
@@ -159,6 +159,17 @@ pub enum Unavailable {
     /// The provider has failed so often that it is left alone for a moment.
     #[error("the provider has failed too often and is not asked for a moment")]
     CircuitOpen,
+    /// The token store cannot be reached, or does not answer in time.
+    #[error("the token store cannot be reached")]
+    StoreAway,
+    /// The token store answers something that is no answer.
+    #[error("the token store fails, or holds a record that cannot be read")]
+    StoreError,
+    /// The digest was made with a pepper that the configuration does not have.
+    #[error(
+        "the API token is kept with a pepper that is not configured (api_tokens.former_peppers)"
+    )]
+    UnknownPepper,
     /// The time for this check is over.
     #[error("the deadline of the check has passed")]
     Deadline,
@@ -180,6 +191,9 @@ impl Unavailable {
             Self::ProviderError => "provider_error",
             Self::ProviderTimeout => "provider_timeout",
             Self::CircuitOpen => "provider_circuit_open",
+            Self::StoreAway => "token_store_away",
+            Self::StoreError => "token_store_error",
+            Self::UnknownPepper => "pepper_unknown",
             Self::Deadline => "deadline",
             Self::Internal => "internal_error",
         }

@@ -24,6 +24,8 @@ pub enum Voucher {
     Key(Arc<VerifyingKey>),
     /// An answer of the provider: good for this long after it was asked.
     Answer(Duration),
+    /// Our own record of a token: good while the record is.
+    Record,
 }
 
 impl Voucher {
@@ -31,7 +33,7 @@ impl Voucher {
     pub fn is_withdrawn(&self) -> bool {
         match self {
             Self::Key(key) => key.is_withdrawn(),
-            Self::Answer(_) => false,
+            Self::Answer(_) | Self::Record => false,
         }
     }
 }

@@ -17,6 +17,7 @@
 
 mod support;
 
+mod api_tokens;
 mod architecture;
 mod command_line;
 mod envoy_facts;

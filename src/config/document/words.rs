@@ -67,6 +67,11 @@ pub(super) fn violation(schema: &Value, error: &ValidationError<'_>) -> Vec<(Str
         ValidationErrorKind::OneOfNotValid { context } => {
             format!("{what} must be one of {}", constants(context).join(", "))
         }
+        // There is one choice of forms: an address, or the secret that holds it.
+        ValidationErrorKind::AnyOf { .. } => {
+            let example = around(schema, error).map_or(String::new(), example_in);
+            format!("{what} must be text{example}, or {{ file: FILE }}, or {{ env: NAME }}")
+        }
         ValidationErrorKind::Minimum { limit } => format!("{what} must be at least {limit}"),
         ValidationErrorKind::Maximum { limit } => format!("{what} must be at most {limit}"),
         ValidationErrorKind::Type { kind } => wrong_type(schema, error, kind, &what),
@@ -88,9 +93,7 @@ fn wrong_type(schema: &Value, error: &ValidationError<'_>, kind: &TypeKind, what
         "integer" => "a whole number",
         other => other,
     };
-    let example = around(schema, error)
-        .and_then(|node| node.pointer("/examples/0")?.as_str())
-        .map_or(String::new(), |example| format!(" such as {example}"));
+    let example = around(schema, error).map_or(String::new(), example_in);
     let found = error.instance().as_ref();
     match (wanted, found) {
         ("object", Value::Null) if error.instance_path().as_str().is_empty() => {
@@ -110,6 +113,11 @@ fn wrong_type(schema: &Value, error: &ValidationError<'_>, kind: &TypeKind, what
         }
         (_, found) => format!("{what} must be {plain}{example}, not {}", kind_of(found)),
     }
+}
+
+fn example_in(node: &Value) -> String {
+    let example = node.pointer("/examples/0").and_then(Value::as_str);
+    example.map_or(String::new(), |example| format!(" such as {example}"))
 }
 
 fn kind_of(value: &Value) -> &'static str {

@@ -7,6 +7,7 @@ use super::{
     marks::{Mark, marks},
 };
 use crate::{
+    api_token::PathPrefix,
     config::{ApplicationConfig, ProviderConfig, schema},
     request::Host,
     route::PublicPath,
@@ -39,6 +40,9 @@ impl Resolver<'_> {
                 name: application.name.clone(),
                 hosts: self.hosts(&pointer, application, &mut taken),
                 providers: chosen,
+                product: application.product,
+                context_path: self.context_path(&pointer, application),
+                takes_foreign: application.foreign_credentials == schema::Foreign::Native,
                 public_paths: self.public_paths(&pointer, application),
             });
         }
@@ -146,6 +150,19 @@ impl Resolver<'_> {
             self.problem(&format!("{pointer}/hosts/{at}"), format!("{name}: {why}"));
         }
         hosts
+    }
+
+    fn context_path(&mut self, pointer: &str, application: &schema::Application) -> String {
+        let path = &application.context_path;
+        if !path.is_empty() && PathPrefix::parse(path).is_err() {
+            let why = format!(
+                "{}: 'context_path' must be a plain path that does not end in '/', such as /jira, or left out, \
+                 not '{path}'",
+                application.name
+            );
+            self.problem(&format!("{pointer}/context_path"), why);
+        }
+        path.clone()
     }
 
     fn public_paths(

@@ -6,7 +6,6 @@ mod groups;
 mod http_check;
 mod issuers;
 mod remote;
-mod secret;
 mod username;
 
 use std::{

@@ -3,14 +3,15 @@
 use std::{collections::HashMap, fs, process::Command};
 
 use atlassian_authz::pb::envoy::{
-    config::core::v3::{HeaderMap, HeaderValue},
+    config::core::v3::{Address, HeaderMap, HeaderValue, SocketAddress, address},
     service::auth::v3::{
         AttributeContext, CheckRequest, CheckResponse,
-        attribute_context::{HttpRequest, Request},
+        attribute_context::{HttpRequest, Peer, Request},
         authorization_client::AuthorizationClient,
         check_response::HttpResponse,
     },
 };
+use futures_util::future::join_all;
 use serde_json::Value;
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
@@ -26,8 +27,7 @@ pub struct Service {
     /// `host:port` of the admin port.
     pub admin: String,
     _directory: TempDir,
-    runtime: Runtime,
-    client: Option<AuthorizationClient<Channel>>,
+    asker: Asker,
 }
 
 /// The configuration that most tests use: one provider, one application, no leeway.
@@ -87,43 +87,28 @@ impl Service {
             let text = |name: &str| Some(line.get(name)?.as_str()?.to_owned());
             (line.get("message")? == "listening").then(|| Some((text("grpc")?, text("admin")?)))?
         });
-        let runtime = Runtime::new().expect("a runtime");
         Self {
             process,
+            asker: Asker::new(&grpc),
             grpc,
             admin,
             _directory: directory,
-            runtime,
-            client: None,
         }
     }
 
     /// Asks directly, without Envoy.
     pub fn check(&mut self, check: CheckRequest) -> Outcome {
-        let answer = self.try_check(check);
-        Outcome::of(answer.unwrap_or_else(|status| panic!("a gRPC error is no answer: {status:?}")))
-    }
-
-    /// Asks directly; a gRPC error is returned as it is.
-    pub fn try_check(&mut self, check: CheckRequest) -> Result<CheckResponse, tonic::Status> {
-        let address = format!("http://{}", self.grpc);
-        let client = &mut self.client;
-        self.runtime.block_on(async {
-            if client.is_none() {
-                *client = Some(
-                    AuthorizationClient::connect(address)
-                        .await
-                        .expect("connects"),
-                );
-            }
-            let client = client.as_mut().expect("connected");
-            client.check(check).await.map(tonic::Response::into_inner)
-        })
+        self.asker.check(check)
     }
 
     /// Asks about `GET https://jira.example.com/rest/api/2/myself` with this token.
     pub fn check_token(&mut self, token: &str) -> Outcome {
-        self.check(Check::get("/rest/api/2/myself").bearer(token).build())
+        self.asker.check_token(token)
+    }
+
+    /// Another connection, for another thread.
+    pub fn asker(&self) -> Asker {
+        Asker::new(&self.grpc)
     }
 
     /// A page of the admin port: status and body.
@@ -150,12 +135,64 @@ impl Service {
     }
 }
 
+/// One connection to a service.
+pub struct Asker {
+    address: String,
+    runtime: Runtime,
+    client: Option<AuthorizationClient<Channel>>,
+}
+
+impl Asker {
+    fn new(address: &str) -> Self {
+        Self {
+            address: format!("http://{address}"),
+            runtime: Runtime::new().expect("a runtime"),
+            client: None,
+        }
+    }
+
+    pub fn check(&mut self, check: CheckRequest) -> Outcome {
+        let answer = self.try_check(check);
+        Outcome::of(answer.unwrap_or_else(|status| panic!("a gRPC error is no answer: {status:?}")))
+    }
+
+    fn try_check(&mut self, check: CheckRequest) -> Result<CheckResponse, tonic::Status> {
+        let mut client = self.client();
+        let answer = self.runtime.block_on(client.check(check));
+        answer.map(tonic::Response::into_inner)
+    }
+
+    /// All at once.
+    pub fn check_all(&mut self, checks: Vec<CheckRequest>) -> Vec<Outcome> {
+        let client = self.client();
+        let answers = checks.into_iter().map(|check| {
+            let mut client = client.clone();
+            async move { client.check(check).await.expect("an answer").into_inner() }
+        });
+        let answers = self.runtime.block_on(join_all(answers));
+        answers.into_iter().map(Outcome::of).collect()
+    }
+
+    fn client(&mut self) -> AuthorizationClient<Channel> {
+        let connect = || {
+            let connecting = AuthorizationClient::connect(self.address.clone());
+            self.runtime.block_on(connecting).expect("connects")
+        };
+        self.client.get_or_insert_with(connect).clone()
+    }
+
+    pub fn check_token(&mut self, token: &str) -> Outcome {
+        self.check(Check::get("/rest/api/2/myself").bearer(token).build())
+    }
+}
+
 /// A `CheckRequest` as Envoy sends it.
 #[derive(Clone)]
 pub struct Check {
     pub http: HttpRequest,
     pub extensions: HashMap<String, String>,
     raw: Vec<HeaderValue>,
+    source: Option<Peer>,
 }
 
 impl Check {
@@ -177,6 +214,7 @@ impl Check {
             http,
             extensions: HashMap::new(),
             raw: Vec::new(),
+            source: None,
         };
         check
             .header(":method", method)
@@ -197,6 +235,20 @@ impl Check {
         self.header("authorization", format!("Bearer {token}"))
     }
 
+    /// The other end of Envoy's connection.
+    pub fn from(mut self, address: &str) -> Self {
+        let socket = SocketAddress {
+            address: address.to_owned(),
+        };
+        let address = Address {
+            address: Some(address::Address::SocketAddress(socket)),
+        };
+        self.source = Some(Peer {
+            address: Some(address),
+        });
+        self
+    }
+
     pub fn extension(mut self, name: &str, value: &str) -> Self {
         self.extensions.insert(name.to_owned(), value.to_owned());
         self
@@ -211,6 +263,7 @@ impl Check {
                 ..self.http
             },
             self.extensions,
+            self.source,
         )
     }
 
@@ -231,15 +284,20 @@ impl Check {
                 ..self.http
             },
             self.extensions,
+            self.source,
         )
     }
 }
 
-fn wrap(http: HttpRequest, context_extensions: HashMap<String, String>) -> CheckRequest {
+fn wrap(
+    http: HttpRequest,
+    context_extensions: HashMap<String, String>,
+    source: Option<Peer>,
+) -> CheckRequest {
     let request = Some(Request { http: Some(http) });
     CheckRequest {
         attributes: Some(AttributeContext {
-            source: None,
+            source,
             request,
             context_extensions,
         }),

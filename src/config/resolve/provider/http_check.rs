@@ -167,7 +167,11 @@ impl Resolver<'_> {
         written: &schema::HttpClient,
         token: Option<&TokenPlace>,
     ) -> Option<Client> {
-        let secret = self.secret(section, &format!("{place}/client/secret"), &written.secret)?;
+        let secret = self.secret(
+            section.name,
+            &format!("{place}/client/secret"),
+            &written.secret,
+        )?;
         let id = written.id.clone();
         match (written.sent, token) {
             (ClientPlace::Basic, Some(TokenPlace::Bearer)) => {

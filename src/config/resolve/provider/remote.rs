@@ -158,7 +158,7 @@ impl Resolver<'_> {
         written: Option<&schema::Secret>,
     ) -> Option<secrecy::SecretString> {
         if let Some(secret) = written {
-            return self.secret(section, pointer, secret);
+            return self.secret(section.name, pointer, secret);
         }
         let member = pointer.rsplit('/').next().unwrap_or_default();
         self.problem(

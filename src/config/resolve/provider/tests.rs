@@ -193,7 +193,7 @@ fn one_issuer_or_several_but_each_once() {
 fn durations_of_a_provider_have_limits() {
     assert_eq!(
         problems(&sso(
-            "jwt: { issuer: https://idp.example, leeway: 2m, max_lifetime: 8760h, max_stale: 0s }"
+            "jwt: { issuer: https://idp.example, leeway: 2m, max_lifetime: 365d, max_stale: 0s }"
         )),
         "ok"
     );
@@ -203,7 +203,7 @@ fn durations_of_a_provider_have_limits() {
   max_lifetime: 10000h
   max_stale: forever")), @"
     c.yaml:5:7: 'providers[0].jwt.leeway' must be at most 2m, not 121s
-    c.yaml:6:7: 'providers[0].jwt.max_lifetime' must be at most 8760h, not 10000h
+    c.yaml:6:7: 'providers[0].jwt.max_lifetime' must be at most 365d, not 10000h
     c.yaml:7:7: 'providers[0].jwt.max_stale' must be a duration such as 30s, 5m or 24h, not 'forever'
     ");
     assert_snapshot!(problems(&sso("jwt: { issuer: https://idp.example, leeway: 30 }")), @"c.yaml:3:41: 'providers[0].jwt.leeway' must be text such as 30s, not a number");

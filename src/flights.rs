@@ -1,4 +1,4 @@
-//! One question to a provider for each token, however many requests ask it.
+//! One question about a thing, however many ask it: about a token at its provider, about an id at the store.
 //!
 //! The first request starts a task; the others wait for what it finds. The task belongs to nobody:
 //! a client that goes away cancels no one else's answer, and an answer that comes too late for its
@@ -8,57 +8,72 @@ use std::{
     collections::{HashMap, hash_map::Entry},
     fmt,
     future::Future,
+    hash::Hash,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use tokio::sync::{Semaphore, watch};
+use tokio::{
+    runtime::Handle,
+    sync::{Semaphore, watch},
+};
 use tokio_util::task::TaskTracker;
 
-use super::cache::{Known, TokenKey};
-use crate::{verdict::Denial, verify::Unavailable};
-
-/// What a token turned out to be.
-pub(super) type Outcome = Result<Known, Denial>;
+use crate::verify::Unavailable;
 
 /// `None` until the question is answered.
-type Answer = watch::Receiver<Option<Outcome>>;
+type Answer<T, E> = watch::Receiver<Option<Result<T, E>>>;
 
-/// The questions that are being asked.
-#[derive(Default)]
-pub(super) struct Flights {
-    under_way: Mutex<HashMap<TokenKey, Answer>>,
+/// The questions that are being asked, by what they are about.
+pub struct Flights<K: Copy + Eq + Hash, T, E> {
+    under_way: Mutex<HashMap<K, Answer<T, E>>>,
     tasks: TaskTracker,
+    runtime: Option<Handle>,
 }
 
-/// Ends a flight, well or not: nobody could ask about the token again otherwise.
-struct Landing {
-    flights: Arc<Flights>,
-    key: TokenKey,
+/// Ends a flight, well or not: nobody could ask about the same thing again otherwise.
+struct Landing<K: Copy + Eq + Hash, T, E> {
+    flights: Arc<Flights<K, T, E>>,
+    key: K,
 }
 
-impl Drop for Landing {
+impl<K: Copy + Eq + Hash, T, E> Drop for Landing<K, T, E> {
     fn drop(&mut self) {
         self.flights.under_way().remove(&self.key);
     }
 }
 
-impl fmt::Debug for Flights {
+impl<K: Copy + Eq + Hash, T, E> fmt::Debug for Flights<K, T, E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("Flights").field(&self.tasks.len()).finish()
     }
 }
 
-impl Flights {
-    /// Waits for the answer about a token, and asks the `question` if nobody does yet. The places
-    /// to wait are the provider's: those who wait for a slow one take none from another.
-    pub(super) async fn join<F>(
+impl<K, T, E> Flights<K, T, E>
+where
+    K: Copy + Eq + Hash + Send + 'static,
+    T: Clone + Send + Sync + 'static,
+    E: Clone + From<Unavailable> + Send + Sync + 'static,
+{
+    /// Questions run where they are asked first, or always on one `runtime`, to which what they use
+    /// (connections) belongs.
+    pub fn new(runtime: Option<Handle>) -> Self {
+        Self {
+            under_way: Mutex::default(),
+            tasks: TaskTracker::new(),
+            runtime,
+        }
+    }
+
+    /// Waits for the answer, and asks the `question` if nobody does yet. The places to wait belong to
+    /// whoever is asked: those who wait for a slow one take none from another.
+    pub async fn join<F>(
         self: &Arc<Self>,
-        key: TokenKey,
+        key: K,
         places: &Semaphore,
         question: impl FnOnce() -> F,
-    ) -> Outcome
+    ) -> Result<T, E>
     where
-        F: Future<Output = Outcome> + Send + 'static,
+        F: Future<Output = Result<T, E>> + Send + 'static,
     {
         let _place = places
             .try_acquire()
@@ -73,9 +88,9 @@ impl Flights {
     }
 
     /// Asks the `question` unless somebody does already.
-    pub(super) fn begin<F>(self: &Arc<Self>, key: TokenKey, question: impl FnOnce() -> F) -> Answer
+    pub fn begin<F>(self: &Arc<Self>, key: K, question: impl FnOnce() -> F) -> Answer<T, E>
     where
-        F: Future<Output = Outcome> + Send + 'static,
+        F: Future<Output = Result<T, E>> + Send + 'static,
     {
         let mut under_way = self.under_way();
         let vacant = match under_way.entry(key) {
@@ -90,16 +105,22 @@ impl Flights {
             key,
         };
         let question = question();
-        self.tasks.spawn(async move {
+        let flight = async move {
             let outcome = question.await;
             // Whoever asks from here on finds the answer in the cache, or asks again.
             drop(landing);
             sender.send_replace(Some(outcome));
-        });
+        };
+        match &self.runtime {
+            Some(runtime) => drop(self.tasks.spawn_on(flight, runtime)),
+            None => drop(self.tasks.spawn(flight)),
+        }
         answer
     }
+}
 
-    fn under_way(&self) -> MutexGuard<'_, HashMap<TokenKey, Answer>> {
+impl<K: Copy + Eq + Hash, T, E> Flights<K, T, E> {
+    fn under_way(&self) -> MutexGuard<'_, HashMap<K, Answer<T, E>>> {
         self.under_way
             .lock()
             .unwrap_or_else(PoisonError::into_inner)

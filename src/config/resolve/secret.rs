@@ -4,14 +4,14 @@ use std::{env, fs};
 
 use secrecy::SecretString;
 
-use super::{Resolver, Section};
+use super::Resolver;
 use crate::config::schema;
 
 impl Resolver<'_> {
-    /// Reads a secret. No message repeats any of it.
+    /// Reads a secret of the section or provider `name`. No message repeats any of it.
     pub(super) fn secret(
         &mut self,
-        section: &Section<'_>,
+        name: &str,
         pointer: &str,
         written: &schema::Secret,
     ) -> Option<SecretString> {
@@ -35,7 +35,7 @@ impl Resolver<'_> {
             Ok(text) => Some(text.into()),
             Err(why) => {
                 let member = pointer.rsplit('/').next().unwrap_or_default();
-                self.problem(pointer, format!("{}: '{member}': {why}", section.name));
+                self.problem(pointer, format!("{name}: '{member}': {why}"));
                 None
             }
         }

@@ -1,0 +1,273 @@
+use std::collections::BTreeSet;
+
+use super::*;
+use crate::{
+    api_token::{AccessLevel, Digest, Owner, PepperId, Revocation, Scope},
+    clock::{Clock, SystemClock},
+};
+
+const ID: &str = "abcdefghijkl";
+const START: i64 = 1_000_000;
+
+fn id() -> ApiTokenId {
+    ApiTokenId::parse(ID).expect("an id")
+}
+
+fn record(revision: i64) -> TokenRecord {
+    TokenRecord {
+        id: id(),
+        owner: Owner::new("alice"),
+        name: "ci".to_owned(),
+        digest: Digest {
+            pepper: PepperId::from_store("p".to_owned()),
+            mac: [0; 32],
+        },
+        scope: Scope {
+            access: AccessLevel::Read,
+            applications: BTreeSet::from(["jira".to_owned()]),
+            paths: Vec::new(),
+            networks: Vec::new(),
+        },
+        created_at: START,
+        created_by: "cli:root".to_owned(),
+        expires_at: START + 100,
+        revocation: None,
+        replaces: None,
+        replaced_by: None,
+        last_used_at: None,
+        last_used_from: None,
+        revision,
+    }
+}
+
+/// An entry of a user whom the product may not see: enough to tell outcomes apart.
+fn entry(record: TokenRecord) -> Arc<Entry> {
+    let nobody = Err(ApiTokenRejection::Owner(
+        crate::identity::UsernameError::Reserved,
+    ));
+    Arc::new(Entry::new(record, nobody, false))
+}
+
+fn start() -> Instant {
+    SystemClock.now().instant
+}
+
+fn seconds(count: u64) -> Duration {
+    Duration::from_secs(count)
+}
+
+/// A memory whose feed has just been heard.
+fn memory(now: Instant) -> Memory {
+    let memory = Memory::new(1 << 20, now);
+    memory.heard(now);
+    memory
+}
+
+fn word(recalled: &Recalled) -> &'static str {
+    match recalled {
+        Recalled::Fresh(_) => "fresh",
+        Recalled::Due(_) => "due",
+        Recalled::Doubtful(_) => "doubtful",
+        Recalled::Unknown => "unknown",
+        Recalled::Nothing => "nothing",
+    }
+}
+
+#[test]
+fn a_record_is_never_believed_for_thirty_seconds() {
+    let now = start();
+    let memory = memory(now);
+    memory.remember(id(), Some(&entry(record(1))), memory.moment(now));
+    let after = |time: Duration| {
+        memory.heard(now + time);
+        word(&memory.recall(id(), now + time))
+    };
+    assert_eq!(after(Duration::ZERO), "fresh");
+    assert_eq!(after(seconds(23)), "fresh");
+    // One request is told to read it again, and another one not before two seconds have passed.
+    assert_eq!(after(seconds(24)), "due");
+    assert_eq!(after(seconds(24)), "fresh");
+    assert_eq!(after(Duration::from_millis(25_999)), "fresh");
+    assert_eq!(after(seconds(26)), "due");
+    assert_eq!(after(Duration::from_millis(27_999)), "fresh");
+    assert_eq!(after(Duration::from_millis(29_999)), "due");
+    assert_eq!(after(seconds(30)), "nothing");
+}
+
+#[test]
+fn a_silent_feed_makes_records_doubtful_after_two_seconds_and_useless_after_thirty() {
+    let now = start();
+    let memory = memory(now);
+    let read = now + seconds(14);
+    memory.remember(id(), Some(&entry(record(1))), memory.moment(read));
+    let after = |time: Duration| word(&memory.recall(id(), now + time));
+    assert_eq!(after(seconds(14)), "fresh");
+    assert_eq!(
+        after(seconds(15)),
+        "fresh",
+        "it is younger than two seconds"
+    );
+    assert_eq!(after(seconds(16)), "doubtful");
+    assert_eq!(
+        after(seconds(16)),
+        "fresh",
+        "one request reads it again, the others do not wait"
+    );
+    assert_eq!(after(seconds(18)), "doubtful");
+    assert_eq!(after(seconds(43)), "doubtful");
+    assert_eq!(after(seconds(44)), "nothing");
+    memory.heard(now + seconds(16));
+    assert_eq!(after(seconds(16)), "fresh");
+}
+
+#[test]
+fn a_feed_that_was_never_heard_is_silent() {
+    let now = start();
+    let memory = Memory::new(1 << 20, now);
+    let read = now + seconds(60);
+    memory.remember(id(), Some(&entry(record(1))), memory.moment(read));
+    assert_eq!(word(&memory.recall(id(), read + seconds(2))), "doubtful");
+}
+
+#[test]
+fn a_change_ends_what_is_remembered_whichever_comes_first() {
+    let now = start();
+    for change_first in [true, false] {
+        let memory = memory(now);
+        let moment = memory.moment(now);
+        let (old, new) = (entry(record(1)), entry(record(2)));
+        if change_first {
+            // The reading began before the change and ends after it.
+            memory.changed(id(), 2);
+            memory.remember(id(), Some(&old), moment);
+        } else {
+            memory.remember(id(), Some(&old), moment);
+            memory.changed(id(), 2);
+        }
+        assert_eq!(word(&memory.recall(id(), now)), "nothing", "{change_first}");
+        // A reading that has seen the change is believed.
+        memory.remember(id(), Some(&new), memory.moment(now));
+        assert_eq!(word(&memory.recall(id(), now)), "fresh", "{change_first}");
+    }
+}
+
+#[test]
+fn after_forgetting_everything_no_earlier_reading_counts() {
+    let now = start();
+    let memory = memory(now);
+    let before = memory.moment(now);
+    memory.remember(id(), Some(&entry(record(1))), before);
+    memory.forget_everything();
+    assert_eq!(word(&memory.recall(id(), now)), "nothing");
+    memory.remember(id(), Some(&entry(record(1))), before);
+    assert_eq!(
+        word(&memory.recall(id(), now)),
+        "nothing",
+        "it was read before"
+    );
+    memory.remember(id(), None, before);
+    assert_eq!(
+        word(&memory.recall(id(), now)),
+        "nothing",
+        "so was its absence"
+    );
+    memory.remember(id(), Some(&entry(record(1))), memory.moment(now));
+    assert_eq!(word(&memory.recall(id(), now)), "fresh");
+}
+
+#[test]
+fn an_unknown_id_is_not_looked_up_for_five_seconds_unless_it_appears() {
+    let now = start();
+    let memory = memory(now);
+    memory.remember(id(), None, memory.moment(now));
+    assert_eq!(
+        word(&memory.recall(id(), now + Duration::from_millis(4_999))),
+        "unknown"
+    );
+    assert_eq!(word(&memory.recall(id(), now + seconds(5))), "nothing");
+    memory.changed(id(), 1);
+    assert_eq!(word(&memory.recall(id(), now)), "nothing");
+}
+
+#[test]
+fn state_and_user_are_judged_on_every_use() {
+    let judge = |record: TokenRecord, expired: bool, claim: &Claim, now: i64| {
+        let nobody = Err(ApiTokenRejection::Owner(
+            crate::identity::UsernameError::Reserved,
+        ));
+        Entry::new(record, nobody, expired)
+            .judge(claim, now)
+            .expect_err("no user")
+            .reason()
+    };
+    let good = "api_token_owner_refused";
+    assert_eq!(judge(record(1), false, &Claim::Nobody, START + 99), good);
+    assert_eq!(
+        judge(record(1), false, &Claim::Nobody, START + 100),
+        "api_token_expired"
+    );
+    assert_eq!(
+        judge(record(1), true, &Claim::Nobody, START),
+        "api_token_expired",
+        "by the store's clock"
+    );
+    let mut replaced = record(1);
+    replaced.replaced_by = Some(id());
+    assert_eq!(
+        judge(replaced.clone(), false, &Claim::Nobody, START),
+        good,
+        "the overlap"
+    );
+    assert_eq!(
+        judge(replaced, false, &Claim::Nobody, START + 100),
+        "api_token_replaced"
+    );
+    let mut revoked = record(1);
+    let by = "bob".to_owned();
+    revoked.revocation = Some(Revocation {
+        at: START,
+        reason: by.clone(),
+        by,
+    });
+    assert_eq!(
+        judge(revoked, false, &Claim::Nobody, START),
+        "api_token_revoked"
+    );
+
+    let user = |name: &str| Claim::User(name.to_owned());
+    assert_eq!(judge(record(1), false, &user("alice"), START), good);
+    for other in [
+        "Alice",
+        "ALICE",
+        "alice ",
+        " alice",
+        "",
+        "bob",
+        "al\u{131}ce",
+        "alice\u{0}",
+        "\u{212a}alice",
+    ] {
+        assert_eq!(
+            judge(record(1), false, &user(other), START),
+            "api_token_other_user",
+            "{other}"
+        );
+    }
+    assert_eq!(
+        judge(record(1), false, &Claim::Unreadable, START),
+        "api_token_other_user"
+    );
+}
+
+#[test]
+fn repeated_uses_are_no_news_until_a_minute_or_an_address_has_changed() {
+    let entry = entry(record(1));
+    let from = |text: &str| Some(text.parse().expect("an address"));
+    assert!(entry.is_news(from("10.0.0.1"), START));
+    assert!(!entry.is_news(from("10.0.0.1"), START + 59));
+    assert!(entry.is_news(from("10.0.0.1"), START + 60));
+    assert!(entry.is_news(from("10.0.0.2"), START + 60));
+    assert!(entry.is_news(None, START + 60));
+    // A clock that is put back does not silence a token for ever.
+    assert!(entry.is_news(None, START - 3600));
+}

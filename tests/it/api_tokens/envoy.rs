@@ -1,0 +1,176 @@
+//! Tokens through the real Envoy, as curl sends them.
+
+use serde_json::{Value, json};
+
+use super::{Desk, fixture::basic};
+use crate::support::{
+    client::{self, Answer},
+    envoy::{Envoy, Options},
+    eventually,
+    service::Service,
+    upstream::Upstream,
+};
+
+struct Scene {
+    desk: Desk,
+    upstream: Upstream,
+    envoy: Envoy,
+    _service: Service,
+}
+
+impl Scene {
+    fn start(manager: Value) -> Self {
+        let desk = Desk::sqlite();
+        let service = desk.service();
+        let upstream = Upstream::start();
+        let options = Options::new(&service.grpc, upstream.port)
+            .manager(manager)
+            .failing_open();
+        Self {
+            desk,
+            upstream,
+            envoy: options.start(),
+            _service: service,
+        }
+    }
+
+    fn ask(&self, method: &str, path: &str, headers: &[&str]) -> Answer {
+        client::request(
+            &self.envoy.address,
+            method,
+            path,
+            "jira.example.com",
+            headers,
+        )
+    }
+}
+
+#[test]
+fn bearer_and_basic_arrive_as_the_owner_and_nothing_else_arrives() {
+    let scene = Scene::start(json!({}));
+    let made = scene.desk.make(&[]);
+    for authorization in [
+        format!("Bearer {}", made.token),
+        basic("alice", &made.token),
+    ] {
+        let authorization = format!("Authorization: {authorization}");
+        let answer = scene.ask(
+            "GET",
+            "/rest/api/2/myself",
+            &[
+                &authorization,
+                "Cookie: JSESSIONID=bobs",
+                "X-Remote-User: admin",
+                "X_Remote_User: admin",
+            ],
+        );
+        assert_eq!(answer.status, 200);
+        let seen = scene.upstream.last();
+        assert_eq!(seen.identities(), [("x-remote-user", "alice")]);
+        for gone in ["authorization", "cookie"] {
+            assert!(seen.values(gone).is_empty(), "{gone}");
+        }
+    }
+    scene.desk.revoke(&made.id);
+    let authorization = format!("Authorization: Bearer {}", made.token);
+    eventually("the revocation", || {
+        (scene.ask("GET", "/x", &[&authorization]).status == 401).then_some(())
+    });
+}
+
+/// The address that counts is that of the connection, though Envoy is told of another.
+#[test]
+fn a_network_limit_is_about_the_connection() {
+    let scene = Scene::start(json!({"use_remote_address": false, "xff_num_trusted_hops": 0}));
+    let here = scene.desk.make(&["--network", "127.0.0.0/8"]);
+    let elsewhere = scene.desk.make(&["--network", "10.0.0.0/8"]);
+    let ask = |token: &str, header: &str| {
+        scene
+            .ask(
+                "GET",
+                "/x",
+                &[&format!("Authorization: Bearer {token}"), header],
+            )
+            .status
+    };
+    assert_eq!(ask(&here.token, "X-Forwarded-For: 192.0.2.1"), 200);
+    for lie in [
+        "X-Forwarded-For: 10.0.0.1",
+        "X-Real-IP: 10.0.0.1",
+        "Forwarded: for=10.0.0.1",
+        "X-Envoy-External-Address: 10.0.0.1",
+    ] {
+        assert_eq!(ask(&elsewhere.token, lie), 403, "{lie}");
+    }
+}
+
+/// Whatever Envoy makes of a path, the product gets a path below the limit or nothing.
+#[test]
+fn no_spelling_of_a_path_gets_a_limited_token_out_of_its_limit() {
+    let ways = [
+        json!({}),
+        json!({"normalize_path": true, "merge_slashes": true, "path_with_escaped_slashes_action": "UNESCAPE_AND_FORWARD"}),
+    ];
+    for manager in ways {
+        let scene = Scene::start(manager.clone());
+        let made = scene
+            .desk
+            .make(&["--path", "/rest/api/2/project", "--scope", "write"]);
+        let authorization = format!("Authorization: Bearer {}", made.token);
+        let up = [
+            "..",
+            "..;",
+            "..;x=1",
+            "%2e%2e",
+            "%2e%2e;",
+            ".%2e",
+            "%252e%252e",
+            "%2e%2e%2f",
+            "..%2f",
+            "..%5c",
+            "..\\",
+            ".;/..",
+            "%c0%ae%c0%ae",
+        ];
+        let targets = ["user", "project/../user", "projects", "project;/../user"];
+        let mut let_through = 0;
+        for step in up {
+            for (prefix, target) in [
+                ("/rest/api/2/project/", "user"),
+                ("/rest/api/2/project/P/../", targets[1]),
+                ("//rest/api/2/project/", targets[2]),
+                ("/rest/api/2/project/x//", targets[3]),
+            ] {
+                let path = format!("{prefix}{step}/{target}");
+                let before = scene.upstream.seen().len();
+                let answer = scene.ask("GET", &path, &[&authorization]);
+                let seen = scene.upstream.seen();
+                for request in &seen[before..] {
+                    let path = request.line.split(' ').nth(1).expect("a target");
+                    assert!(
+                        path == "/rest/api/2/project" || path.starts_with("/rest/api/2/project/"),
+                        "{path}"
+                    );
+                    assert!(
+                        !path.contains("..")
+                            && !path.contains(';')
+                            && !path.contains("%2e")
+                            && !path.contains("//"),
+                        "{path}"
+                    );
+                }
+                let_through += seen.len() - before;
+                assert!(
+                    [200, 400, 403].contains(&answer.status),
+                    "{path}: {answer:?}"
+                );
+            }
+        }
+        let good = scene.ask("GET", "/rest/api/2/project/P", &[&authorization]);
+        assert_eq!(good.status, 200, "the limit lets something through");
+        eprintln!(
+            "{manager}: {let_through} of {} spellings stay below the limit and pass",
+            up.len() * 4
+        );
+    }
+}
