@@ -6,12 +6,18 @@ SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 
 PYTHON := .tools/venv/bin/python
+COMMA := ,
 BINARY := target/debug/atlassian-authz
-# Keycloak needs a JDK. SKIP_KEYCLOAK=1 leaves it out, and the summary of `make test` says so.
+# Keycloak and Tomcat need a JDK. SKIP_KEYCLOAK=1 and SKIP_TOMCAT=1 leave them out, and the summary of `make test` says so.
 SKIP_KEYCLOAK ?=
-export SKIP_KEYCLOAK
+SKIP_TOMCAT ?=
+export SKIP_KEYCLOAK SKIP_TOMCAT
 
-PARTS := envoy postgres git gitleaks protos deploy-schemas $(if $(filter 1,$(SKIP_KEYCLOAK)),,keycloak)
+PARTS := envoy postgres git gitleaks protos deploy-schemas
+PARTS += $(if $(filter 1,$(SKIP_KEYCLOAK)),,keycloak)
+PARTS += $(if $(filter 1,$(SKIP_TOMCAT)),,tomcat)
+WITHOUT_KEYCLOAK := $(if $(filter 1,$(SKIP_KEYCLOAK)),$(COMMA) WITHOUT Keycloak (SKIP_KEYCLOAK=1))
+WITHOUT_TOMCAT := $(if $(filter 1,$(SKIP_TOMCAT)),$(COMMA) WITHOUT Tomcat (SKIP_TOMCAT=1))
 
 .PHONY: help demo test setup lint unit deploy bench docs deny clean
 
@@ -23,9 +29,9 @@ demo: ## A real Envoy, a real OIDC server, a stand-in for Jira: see it work (5 m
 	cargo build --release --locked
 	@scripts/demo.py
 
-test: setup lint unit deploy ## Everything: lints, unit and property tests, attacks through the real Envoy, Keycloak, manifests
+test: setup lint unit deploy ## Everything: lints, unit and property tests, attacks through the real Envoy, Keycloak, Tomcat, manifests
 	@scripts/demo.py --once --binary $(BINARY)
-	@if [ "$(SKIP_KEYCLOAK)" = 1 ]; then echo "make test: passed, WITHOUT Keycloak (SKIP_KEYCLOAK=1)"; else echo "make test: passed"; fi
+	@echo "make test: passed$(WITHOUT_KEYCLOAK)$(WITHOUT_TOMCAT)"
 
 setup:
 	@scripts/setup.py oidc $(PARTS)
@@ -47,9 +53,10 @@ deploy: ## Render and validate every manifest
 bench: ## Cost of a check beside a server that does nothing, as ratios (3 minutes)
 	cargo bench --locked --bench load
 
-docs: ## Write docs/CONFIGURATION.md and schema/ anew from the source
+docs: ## Write docs/CONFIGURATION.md, docs/openapi.json and schema/ anew from the source
 	cargo build --locked
 	$(BINARY) config schema > schema/config.schema.json
+	$(BINARY) config openapi > docs/openapi.json
 	scripts/config_docs.py
 
 deny: ## Licences, sources and bans of all dependencies (needs cargo-deny)

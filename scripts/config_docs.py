@@ -34,6 +34,7 @@ config.yaml:9:17: jira: there is no provider 'sso', only 'corp'
 atlassian-authz config check config.yaml    # every problem; exit code 0: valid, 1: not valid
 atlassian-authz config show config.yaml     # what the file means: presets expanded, defaults filled in
 atlassian-authz config schema               # JSON Schema, also in schema/config.schema.json, for your editor
+atlassian-authz config openapi              # the admin API, also in docs/openapi.json
 ```
 
 The smallest useful file:
@@ -123,6 +124,8 @@ class Schema:
         node = self.resolve(node)
         if "oneOf" in node:
             return "word"
+        if "anyOf" in node:  # there is one such choice: an address, or the secret that holds it
+            return "text, or `{ file: FILE }`, or `{ env: NAME }`"
         if node["type"] == "array":
             return f"list of {self.kind(path, node['items'])}".replace("of word", "of words")
         if node["type"] == "object":

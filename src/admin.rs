@@ -1,5 +1,7 @@
-//! The operator's HTTP port: health, metrics, status. Answers nothing that is secret, and still
-//! belongs on loopback or behind a network policy.
+//! The operator's HTTP port: health, metrics, status, and the admin API. The pages answer nothing that is secret;
+//! the port still belongs on loopback or behind a network policy.
+
+pub mod api;
 
 use std::sync::{
     Arc,
@@ -14,6 +16,8 @@ use axum::{
     routing::get,
 };
 use serde_json::json;
+
+use api::Api;
 
 use crate::{
     clock::{Clock, Now},
@@ -41,14 +45,18 @@ pub struct Admin {
     pub started: Now,
 }
 
-/// The routes of the port.
-pub fn router(admin: Admin) -> Router {
-    Router::new()
+/// The routes of the port; `None`: without the admin API.
+pub fn router(admin: Admin, api: Option<Arc<Api>>) -> Router {
+    let pages = Router::new()
         .route("/livez", get(async || "ok\n"))
         .route("/readyz", get(readyz))
         .route("/metrics", get(metrics))
         .route("/statusz", get(statusz))
-        .with_state(admin)
+        .with_state(admin);
+    match api {
+        Some(api) => pages.merge(api::router(api)),
+        None => pages,
+    }
 }
 
 async fn readyz(State(admin): State<Admin>) -> (StatusCode, &'static str) {

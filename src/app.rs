@@ -1,11 +1,13 @@
 //! Puts a configuration to work: the only constructor, the only place that starts tasks, and the
 //! only one that knows how the service stops.
 
+mod api;
 mod parts;
 mod tokens;
 
 use std::{
     io,
+    net::SocketAddr,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -26,9 +28,9 @@ use tonic_health::{
 };
 use tracing::{info, warn};
 
-use self::{parts::Parts, tokens::OwnTokens};
+use self::{api::ApiParts, parts::Parts, tokens::OwnTokens};
 use crate::{
-    admin::{self, Admin},
+    admin::{self, Admin, api::Api},
     clock::Clock,
     config::{Config, Limits, Listen, Shutdown},
     grpc::{
@@ -61,7 +63,8 @@ pub struct App {
     pub service: AuthorizationService,
     keyrings: Arc<Vec<(Arc<str>, Arc<Keyring>)>>,
     fetchers: Vec<(Arc<Keyring>, KeyFetcher)>,
-    inspectors: Vec<Inspector>,
+    inspectors: Arc<Vec<Inspector>>,
+    api: Option<Arc<Api>>,
     own_tokens: Option<OwnTokens>,
     listen: Listen,
     shutdown: Shutdown,
@@ -112,6 +115,7 @@ impl App {
     pub fn build(config: Config, clock: Arc<dyn Clock>) -> Result<Self, AppError> {
         let metrics = Metrics::new();
         let mut parts = Parts::new(metrics.clone(), Arc::clone(&clock));
+        let accepted = api::accepted_at(&config);
         for provider in config.providers {
             let outbound = Outbound::new(config.urls, provider.authorities.clone());
             let outbound = outbound.map_err(|source| AppError::Certificates {
@@ -132,16 +136,25 @@ impl App {
             .transpose()?;
         let judge = own_tokens.as_ref().map(|own| own.judge.clone());
         let routes = parts.routes(config.applications);
+        let api = config.admin.map(|rights| ApiParts {
+            selector: parts.shared_selector(rights.providers.clone()),
+            applications: accepted,
+            rights,
+        });
         let cache = TokenCache::new(&random()?, config.limits.into());
+        let service = AuthorizationService {
+            pipeline: Arc::new(Pipeline::new(routes, cache, judge)),
+            identity_header: Arc::new(config.identity_header),
+            check_timeout: config.limits.check_timeout,
+            clock,
+            metrics,
+        };
+        let inspectors = Arc::new(parts.inspectors());
+        let desk = own_tokens.as_ref().map(|own| own.desk.clone());
         Ok(Self {
-            service: AuthorizationService {
-                pipeline: Arc::new(Pipeline::new(routes, cache, judge)),
-                identity_header: Arc::new(config.identity_header),
-                check_timeout: config.limits.check_timeout,
-                clock,
-                metrics,
-            },
-            inspectors: parts.inspectors(),
+            api: api.map(|api| api.with(&service, &inspectors, desk)),
+            service,
+            inspectors,
             keyrings: Arc::new(parts.keyrings),
             fetchers: parts.fetchers,
             own_tokens,
@@ -201,28 +214,7 @@ impl App {
 
     /// Listens and serves until `stop` yields, then drains; a second `stop` cuts the draining short.
     pub async fn serve(mut self, mut stop: mpsc::Receiver<()>) -> Result<(), ServeError> {
-        let grpc =
-            Listener::bind(&self.listen.grpc)
-                .await
-                .map_err(|source| ServeError::Listen {
-                    address: self.listen.grpc.to_string(),
-                    setting: "grpc",
-                    source,
-                })?;
-        let admin = TcpListener::bind(self.listen.admin)
-            .await
-            .map_err(|source| ServeError::Listen {
-                address: self.listen.admin.to_string(),
-                setting: "admin",
-                source,
-            })?;
-        let admin_address = admin.local_addr().map(|address| address.to_string());
-        info!(
-            grpc = grpc.address(),
-            admin = admin_address.unwrap_or_default(),
-            "listening"
-        );
-
+        let (grpc, admin) = self.listen.bind().await?;
         let tasks = TaskTracker::new();
         let ready = Arc::new(AtomicBool::new(false));
         let health = HealthReporter::new();
@@ -235,7 +227,7 @@ impl App {
 
         self.keep_keys_fresh(&tasks);
         let own_tokens = self.own_tokens.take().map(|own| own.start(&tasks));
-        tasks.spawn(serve_admin(admin, self.admin(&ready)));
+        tasks.spawn(serve_admin(admin, self.admin(&ready), self.api.take()));
         let accepting = {
             let (workers, draining) = (Arc::clone(&workers), draining.clone());
             tasks.spawn(async move { workers.accept(grpc, draining).await })
@@ -334,14 +326,39 @@ impl App {
     }
 }
 
+impl Listen {
+    async fn bind(&self) -> Result<(Listener, TcpListener), ServeError> {
+        let refused = |setting, address: String| {
+            move |source| ServeError::Listen {
+                address,
+                setting,
+                source,
+            }
+        };
+        let grpc = Listener::bind(&self.grpc).await;
+        let grpc = grpc.map_err(refused("grpc", self.grpc.to_string()))?;
+        let admin = TcpListener::bind(self.admin).await;
+        let admin = admin.map_err(refused("admin", self.admin.to_string()))?;
+        let admin_address = admin.local_addr().map(|address| address.to_string());
+        info!(
+            grpc = grpc.address(),
+            admin = admin_address.unwrap_or_default(),
+            "listening"
+        );
+        Ok((grpc, admin))
+    }
+}
+
 async fn set_readiness(health: &HealthReporter, status: ServingStatus) {
     for service in READINESS_SERVICES {
         health.set_service_status(service, status).await;
     }
 }
 
-async fn serve_admin(listener: TcpListener, admin: Admin) {
-    if let Err(error) = axum::serve(listener, admin::router(admin)).await {
+async fn serve_admin(listener: TcpListener, admin: Admin, api: Option<Arc<Api>>) {
+    let router = admin::router(admin, api);
+    let service = router.into_make_service_with_connect_info::<SocketAddr>();
+    if let Err(error) = axum::serve(listener, service).await {
         warn!(%error, "the admin port has ended");
     }
 }

@@ -2,7 +2,7 @@
 
 use tracing::{field::display, info};
 
-use crate::store::Event;
+use crate::{api_token::Owner, store::Event};
 
 /// Logs an event that is already in the store.
 pub fn log(event: &Event) {
@@ -12,7 +12,7 @@ pub fn log(event: &Event) {
         event = event.kind.as_str(),
         actor = event.actor.as_deref(),
         token_id = event.token.map(display),
-        owner = event.owner.as_ref().map(|owner| owner.as_str()),
+        owner = event.owner.as_ref().map(Owner::as_str),
         source = event.source.as_deref(),
         detail,
         "audit"

@@ -88,6 +88,8 @@ enum ConfigCommand {
     },
     /// Print the JSON Schema of the file
     Schema,
+    /// Print the OpenAPI document of the admin API
+    Openapi,
 }
 
 /// Allowed, valid, healthy, stopped in good order.
@@ -142,6 +144,9 @@ fn run_command(command: Command) -> u8 {
         Command::Config {
             command: ConfigCommand::Schema,
         } => config::schema(),
+        Command::Config {
+            command: ConfigCommand::Openapi,
+        } => config::openapi(),
         Command::Provider { command } => provider::run(&command),
         Command::Token { command } => token::run(&command),
         Command::Check(arguments) => check::run(&arguments),

@@ -10,7 +10,7 @@ mod resolve;
 pub mod schema;
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fmt, fs,
     net::SocketAddr,
     path::{Path, PathBuf},
@@ -49,6 +49,8 @@ pub struct Config {
     pub providers: Vec<ProviderConfig>,
     /// Our own tokens; `None`: there are none.
     pub api_tokens: Option<ApiTokensConfig>,
+    /// The admin API; `None`: there is none.
+    pub admin: Option<AdminConfig>,
     /// All applications.
     pub applications: Vec<ApplicationConfig>,
     /// Limits of one check and of the cache.
@@ -162,6 +164,19 @@ pub struct ApiTokensConfig {
     pub usage_interval: Duration,
     /// Whom a token may stand for.
     pub usernames: UsernamePolicy,
+}
+
+/// The admin API.
+#[derive(Clone, Debug)]
+pub struct AdminConfig {
+    /// Positions in [`Config::providers`], ascending: whose tokens callers may show.
+    pub providers: Vec<usize>,
+    /// Groups of administrators.
+    pub groups: BTreeSet<String>,
+    /// Administrators by name, in lower case.
+    pub users: BTreeSet<String>,
+    /// Users may manage their own API tokens.
+    pub self_service: bool,
 }
 
 /// One application.

@@ -2,24 +2,26 @@
 //!
 //! The rules are here, the consistency (limits under concurrency, one winner of two rotations) is the store's.
 
+mod error;
 mod order;
 mod view;
 
 use std::{collections::BTreeSet, net::IpAddr, sync::Arc, time::Duration};
 
+pub use error::DeskError;
 pub use order::{Invalid, Order, Rules, Text, Written, lasting};
 pub use view::{EventView, TokenView, moment};
 
 use crate::{
     api_token::{
         Actor, ApiToken, ApiTokenId, Digest, IssuedToken, Match, NotAnApiToken, Owner, Peppers,
-        TokenRecord,
+        Scope, TokenRecord,
     },
     audit,
     clock::Clock,
     store::{
-        self, CreateError, Cursor, Event, EventFilter, Family, Filter, Limits, NewToken,
-        Replacement, RevokeOutcome, RotateError, Store, StoreError,
+        self, Cursor, Event, EventFilter, Family, Filter, Limits, NewToken, Replacement,
+        RevokeOutcome, Store, StoreError,
     },
 };
 
@@ -74,26 +76,6 @@ pub struct Census {
     pub unknown_pepper: i64,
 }
 
-/// Why the desk refuses.
-#[derive(Debug, thiserror::Error)]
-pub enum DeskError {
-    /// What was asked for breaks a rule.
-    #[error(transparent)]
-    Invalid(#[from] Invalid),
-    /// The asker may not.
-    #[error("{0}")]
-    Forbidden(&'static str),
-    /// There is no such token, or none that the asker may know of.
-    #[error("there is no such API token")]
-    Unknown,
-    /// Limits of the user, or the token has been replaced or is over.
-    #[error("{0}")]
-    Conflict(String),
-    /// The store failed.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-}
-
 impl Desk {
     /// Opens a desk.
     pub fn new(
@@ -118,11 +100,7 @@ impl Desk {
                 "you may make tokens for yourself only",
             ));
         }
-        if own.is_some_and(|own| !order.scope.applications.is_subset(&own.applications)) {
-            return Err(DeskError::Forbidden(
-                "you may make tokens only for applications that you can use yourself",
-            ));
-        }
+        by.must_be_able_to_use(&order.scope)?;
         let token = IssuedToken::generate(&mut rand::rng());
         let new = NewToken {
             id: token.id,
@@ -130,7 +108,7 @@ impl Desk {
             name: order.name.into_string(),
             digest: self.digest(&token)?,
             scope: order.scope,
-            expires_at: self.from_now(order.lifetime),
+            expires_at: self.after(order.lifetime),
         };
         let limits = Limits {
             active_per_owner: self.rules.max_per_user,
@@ -154,14 +132,15 @@ impl Desk {
         by: &By,
     ) -> Result<Issued, DeskError> {
         let old = self.show(id, by).await?;
+        by.must_be_able_to_use(&old.scope)?;
         let as_before = Duration::from_secs(old.expires_at.abs_diff(old.created_at));
-        let lifetime = lifetime.unwrap_or(as_before.min(self.rules.max_lifetime));
+        let lifetime = lifetime.unwrap_or_else(|| as_before.min(self.rules.max_lifetime));
         let token = IssuedToken::generate(&mut rand::rng());
         let new = Replacement {
             id: token.id,
             digest: self.digest(&token)?,
-            expires_at: self.from_now(self.rules.lifetime(lifetime)?),
-            ends_old_at: self.from_now(self.rules.overlap(overlap)?),
+            expires_at: self.after(self.rules.lifetime(lifetime)?),
+            ends_old_at: self.after(self.rules.overlap(overlap)?),
             created_per_hour: self.created_per_hour(by),
         };
         let source = by.source_text();
@@ -329,7 +308,7 @@ impl Desk {
         self.clock.now().unix_seconds
     }
 
-    fn from_now(&self, duration: Duration) -> i64 {
+    fn after(&self, duration: Duration) -> i64 {
         let seconds = i64::try_from(duration.as_secs()).unwrap_or(i64::MAX);
         self.now().saturating_add(seconds)
     }
@@ -373,6 +352,17 @@ impl By {
         }
     }
 
+    /// Nobody hands on more than they have; nor prolongs what an administrator once gave them beyond it.
+    fn must_be_able_to_use(&self, scope: &Scope) -> Result<(), DeskError> {
+        let is_theirs = |own: &OwnLimits| scope.applications.is_subset(&own.applications);
+        if self.limits.as_ref().is_none_or(is_theirs) {
+            return Ok(());
+        }
+        Err(DeskError::Forbidden(
+            "you may make tokens only for applications that you can use yourself",
+        ))
+    }
+
     fn source_text(&self) -> Option<String> {
         self.source.map(|address| address.to_string())
     }
@@ -382,34 +372,4 @@ impl By {
 fn told(events: Vec<Event>) -> Vec<ApiTokenId> {
     events.iter().for_each(audit::log);
     events.into_iter().filter_map(|event| event.token).collect()
-}
-
-impl From<NotAnApiToken> for DeskError {
-    fn from(error: NotAnApiToken) -> Self {
-        let why = error.to_string();
-        Invalid {
-            member: "token",
-            why,
-        }
-        .into()
-    }
-}
-
-impl From<CreateError> for DeskError {
-    fn from(error: CreateError) -> Self {
-        match error {
-            CreateError::Store(error) => Self::Store(error),
-            other => Self::Conflict(other.to_string()),
-        }
-    }
-}
-
-impl From<RotateError> for DeskError {
-    fn from(error: RotateError) -> Self {
-        match error {
-            RotateError::Unknown => Self::Unknown,
-            RotateError::Create(error) => error.into(),
-            other => Self::Conflict(other.to_string()),
-        }
-    }
 }

@@ -3,6 +3,7 @@
 mod fail_closed;
 pub mod listener;
 pub mod server;
+pub mod trial;
 
 use std::{sync::Arc, time::Duration};
 

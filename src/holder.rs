@@ -37,7 +37,7 @@ const DOUBT: Duration = Duration::from_millis(100);
 
 /// Judges our own tokens. Cheap to clone.
 #[derive(Clone)]
-pub struct ApiTokens(Arc<Court>);
+pub struct ApiTokens(Arc<Court>, Notes);
 
 struct Court {
     store: Arc<Store>,
@@ -47,7 +47,6 @@ struct Court {
     memory: Arc<Memory>,
     flights: Arc<Flights<ApiTokenId, Option<Arc<Entry>>, Unavailable>>,
     waiting: Semaphore,
-    notes: Notes,
     metrics: Metrics,
 }
 
@@ -150,7 +149,7 @@ impl fmt::Debug for ApiTokens {
 impl ApiTokens {
     /// Puts the parts together.
     pub fn new(parts: ApiTokenParts) -> Self {
-        Self(Arc::new(Court {
+        let court = Court {
             store: parts.store,
             peppers: parts.peppers,
             usernames: parts.usernames,
@@ -158,9 +157,15 @@ impl ApiTokens {
             memory: parts.memory,
             flights: Arc::new(Flights::new(Some(parts.runtime))),
             waiting: Semaphore::new(WAITING),
-            notes: parts.notes,
             metrics: parts.metrics,
-        }))
+        };
+        Self(Arc::new(court), parts.notes)
+    }
+
+    /// Judges alike, and takes nothing down.
+    #[must_use]
+    pub fn for_trials(&self) -> Self {
+        Self(Arc::clone(&self.0), Notes::nowhere(self.0.metrics.clone()))
     }
 
     /// What is remembered.
@@ -244,7 +249,7 @@ impl ApiTokens {
         };
         match self.0.peppers.compare(token, &entry.record.digest) {
             Match::Current => {}
-            Match::Former(instead) => self.0.notes.take(Note::KeptWithFormerPepper {
+            Match::Former(instead) => self.1.take(Note::KeptWithFormerPepper {
                 id: token.id,
                 from: entry.record.digest.pepper.clone(),
                 instead,
@@ -254,7 +259,7 @@ impl ApiTokens {
         }
         let judged = entry.judge(claim, now.unix_seconds);
         if judged.as_ref().err() == Some(&ApiTokenRejection::Replaced) {
-            self.0.notes.take(Note::UsedAfterReplacement {
+            self.1.take(Note::UsedAfterReplacement {
                 id: token.id,
                 owner: entry.record.owner.clone(),
             });
@@ -267,7 +272,7 @@ impl ApiTokens {
         if let Some(entry) = &known.entry
             && entry.is_news(source, now.unix_seconds)
         {
-            self.0.notes.take(Note::Used {
+            self.1.take(Note::Used {
                 id: entry.record.id,
                 at: now.unix_seconds,
                 from: source,
@@ -278,7 +283,7 @@ impl ApiTokens {
     /// Takes down that a token was used for what it may not do. Waits for nothing.
     pub fn exceeded(&self, known: &Known, reason: &'static str) {
         if let Some(entry) = &known.entry {
-            self.0.notes.take(Note::Exceeded {
+            self.1.take(Note::Exceeded {
                 id: entry.record.id,
                 owner: entry.record.owner.clone(),
                 reason,

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use serde::Serialize;
 use serde_json::{Map, Value};
 use tokio::time::Instant;
+use utoipa::ToSchema;
 
 use crate::{
     clock::Now,
@@ -19,7 +20,7 @@ use crate::{
 const MAX_ATTRIBUTES: usize = 500;
 
 /// What is known of a token.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub struct Inspection {
     /// Everything that the provider vouches for.
     pub attributes: Vec<Attribute>,
@@ -32,7 +33,7 @@ pub struct Inspection {
 }
 
 /// One value of the token.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub struct Attribute {
     /// As `username.claim` would name it.
     pub path: String,
@@ -43,7 +44,7 @@ pub struct Attribute {
 }
 
 /// Which rule refuses a token.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub struct Refused {
     /// One word, from a closed set.
     pub reason: &'static str,

@@ -181,6 +181,21 @@ impl Metrics {
             "Bytes of identities remembered",
             self.cache_bytes.clone(),
         );
+        self.register_providers(to);
+        self.register_own_tokens(to);
+        to.register(
+            "panics",
+            "Checks that panicked and were answered 503",
+            self.panics.clone(),
+        );
+        to.register(
+            "replaced_errors",
+            "gRPC errors answered 503 instead",
+            self.replaced.clone(),
+        );
+    }
+
+    fn register_providers(&self, to: &mut Registry) {
         to.register(
             "provider_fetches",
             "Fetches of provider keys",
@@ -206,6 +221,9 @@ impl Metrics {
             "1: takes tokens for any application",
             self.unbound.clone(),
         );
+    }
+
+    fn register_own_tokens(&self, to: &mut Registry) {
         to.register(
             "api_token_lookups",
             "Ids of API tokens that the store was asked for",
@@ -220,16 +238,6 @@ impl Metrics {
             "api_token_notes_dropped",
             "Uses of API tokens that were not taken down: the queue was full",
             self.dropped_notes.clone(),
-        );
-        to.register(
-            "panics",
-            "Checks that panicked and were answered 503",
-            self.panics.clone(),
-        );
-        to.register(
-            "replaced_errors",
-            "gRPC errors answered 503 instead",
-            self.replaced.clone(),
         );
     }
 

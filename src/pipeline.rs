@@ -29,7 +29,7 @@ use crate::{
 /// Everything that a configuration says about requests, ready to be asked.
 #[derive(Debug)]
 pub struct Pipeline {
-    routes: Routes,
+    routes: Arc<Routes>,
     cache: Arc<TokenCache>,
     flights: Arc<Flights<TokenKey, Known, Denial>>,
     api_tokens: Option<ApiTokens>,
@@ -138,7 +138,7 @@ impl Pipeline {
     /// Puts the parts together.
     pub fn new(routes: Routes, cache: TokenCache, api_tokens: Option<ApiTokens>) -> Self {
         Self {
-            routes,
+            routes: Arc::new(routes),
             cache: Arc::new(cache),
             flights: Arc::new(Flights::new(None)),
             api_tokens,
@@ -162,6 +162,41 @@ impl Pipeline {
             .await
             .unwrap_or(Err(Unavailable::Deadline.into()));
         Decision { verdict, trail }
+    }
+
+    /// Whose token this is, for callers of our own API: the same steps and the same memory as for a request.
+    pub async fn authenticate(
+        &self,
+        token: BearerToken<'_>,
+        selector: &Selector,
+        now: Now,
+        deadline: Instant,
+    ) -> Result<(Arc<Identity>, Arc<Provider>), Denial> {
+        let question = Question {
+            token,
+            selector,
+            now,
+            deadline,
+        };
+        let judged = async {
+            let mut trail = Trail::default();
+            let (identity, provider) = self.identify(question, &mut trail).await?;
+            policy::decide(&identity, &provider)?;
+            Ok((identity, provider))
+        };
+        let judged = timeout_at(deadline, judged).await;
+        judged.unwrap_or(Err(Unavailable::Deadline.into()))
+    }
+
+    /// The same walk, with the same memory, that leaves no notes about the tokens that it meets: a trial is no use.
+    #[must_use]
+    pub fn for_trials(&self) -> Self {
+        Self {
+            routes: Arc::clone(&self.routes),
+            cache: Arc::clone(&self.cache),
+            flights: Arc::clone(&self.flights),
+            api_tokens: self.api_tokens.as_ref().map(ApiTokens::for_trials),
+        }
     }
 
     async fn walk(
@@ -193,7 +228,12 @@ impl Pipeline {
             }
             Credential::Own(own) => {
                 trail.credential = CredentialKind::ApiToken;
-                self.recognise(&own, request, application, now, trail).await
+                let asked = Asked {
+                    request,
+                    application,
+                    now,
+                };
+                self.recognise(&own, asked, trail).await
             }
             Credential::Password => {
                 trail.credential = CredentialKind::Password;
@@ -210,22 +250,20 @@ impl Pipeline {
     async fn recognise(
         &self,
         own: &OwnCredential<'_>,
-        request: &Request,
-        application: &Application,
-        now: Now,
+        asked: Asked<'_>,
         trail: &mut Trail,
     ) -> Verdict {
         let api_tokens = self.api_tokens.as_ref().ok_or(NoProvider::OwnToken)?;
         let token = ApiToken::parse(own.expose()).map_err(ApiTokenRejection::Malformed)?;
         trail.token_id = Some(TokenId::Issued(token.id));
-        let known = api_tokens.find(token.id, now).await?;
+        let known = api_tokens.find(token.id, asked.now).await?;
         trail.cached = known.cached;
-        let holder = api_tokens.judge(token, own.claim(), &known, now)?;
-        if let Err(refusal) = policy::within(&holder.scope, request, application) {
+        let holder = api_tokens.judge(token, own.claim(), &known, asked.now)?;
+        if let Err(refusal) = policy::within(&holder.scope, asked.request, asked.application) {
             api_tokens.exceeded(&known, refusal.reason());
             return Err(refusal.into());
         }
-        api_tokens.used(&known, request.source, now);
+        api_tokens.used(&known, asked.request.source, asked.now);
         Ok(Grant::As(holder.identity))
     }
 
@@ -289,6 +327,14 @@ impl Pipeline {
             outcome
         }
     }
+}
+
+/// What is asked for, and when.
+#[derive(Clone, Copy)]
+struct Asked<'a> {
+    request: &'a Request,
+    application: &'a Application,
+    now: Now,
 }
 
 /// Whose token is this?

@@ -57,9 +57,9 @@ pub fn measure(binary: &Path, issuer: &str, effort: Effort, report: &mut Report)
             });
         }
     }
-    measured
-        .into_iter()
-        .for_each(|measured| report.add(measured));
+    for measured in measured {
+        report.add(measured);
+    }
     for (size, filled) in SIZES.iter().zip(&filled) {
         println!(
             "  a question to a store of {size:>9} tokens: {:.0} us",
@@ -158,7 +158,7 @@ async fn copies(file: &Path, count: usize) {
          SELECT printf('%012d', n), owner, name, pepper, digest, scope, applications, created_at, created_by, expires_at, revision \
          FROM numbers, one",
     )
-    .bind(count as i64)
+    .bind(i64::try_from(count).expect("fits"))
     .execute(&mut connection)
     .await
     .expect("inserted");

@@ -159,13 +159,8 @@ impl Pepper {
             return Err(PepperError::TooShort);
         }
         let key = hmac::Key::new(hmac::HMAC_SHA256, bytes);
-        let name = hmac::sign(&key, NAME_CONTEXT);
-        let name = name
-            .as_ref()
-            .iter()
-            .take(4)
-            .map(|byte| format!("{byte:02x}"))
-            .collect();
+        let [a, b, c, d, ..] = bytes_of(&hmac::sign(&key, NAME_CONTEXT));
+        let name = format!("{a:02x}{b:02x}{c:02x}{d:02x}");
         Ok(Self {
             id: PepperId(name),
             key,
@@ -173,13 +168,9 @@ impl Pepper {
     }
 
     fn digest(&self, token: ApiToken<'_>) -> Digest {
-        let mut mac = [0; 32];
-        for (to, from) in mac.iter_mut().zip(self.mac(token).as_ref()) {
-            *to = *from;
-        }
         Digest {
             pepper: self.id.clone(),
-            mac,
+            mac: bytes_of(&self.mac(token)),
         }
     }
 
@@ -197,6 +188,15 @@ impl Pepper {
     }
 }
 
+/// HMAC-SHA-256 has 32 of them.
+fn bytes_of(tag: &hmac::Tag) -> [u8; 32] {
+    let mut bytes = [0; 32];
+    for (to, from) in bytes.iter_mut().zip(tag.as_ref()) {
+        *to = *from;
+    }
+    bytes
+}
+
 #[cfg(test)]
 mod tests {
     use rand::{SeedableRng, rngs::StdRng};
@@ -209,7 +209,10 @@ mod tests {
     }
 
     fn read(token: &IssuedToken) -> ApiToken<'_> {
-        ApiToken::parse(token.expose()).ok().expect("a token")
+        match ApiToken::parse(token.expose()) {
+            Ok(token) => token,
+            Err(error) => panic!("{error}"),
+        }
     }
 
     fn pepper(letter: &str) -> SecretString {

@@ -24,6 +24,8 @@ pub(super) struct Parts {
     clock: Arc<dyn Clock>,
     /// By their position in the configuration.
     providers: Vec<Found>,
+    /// By their providers: equal lists share a selector, and so their cache entries.
+    selectors: BTreeMap<Vec<usize>, Arc<Selector>>,
     pub(super) keyrings: Vec<(Arc<str>, Arc<Keyring>)>,
     pub(super) fetchers: Vec<(Arc<Keyring>, KeyFetcher)>,
 }
@@ -51,6 +53,7 @@ impl Parts {
             metrics,
             clock,
             providers: Vec::new(),
+            selectors: BTreeMap::new(),
             keyrings: Vec::new(),
             fetchers: Vec::new(),
         }
@@ -155,26 +158,32 @@ impl Parts {
         self.providers.iter().enumerate().map(inspector).collect()
     }
 
-    /// Applications that accept the same providers share a selector, and so their cache entries.
-    pub(super) fn routes(&self, applications: Vec<ApplicationConfig>) -> ApplicationRoutes {
-        let mut selectors: BTreeMap<Vec<usize>, Arc<Selector>> = BTreeMap::new();
+    /// The applications, and what chooses them.
+    pub(super) fn routes(&mut self, applications: Vec<ApplicationConfig>) -> ApplicationRoutes {
         let mut routes = ApplicationRoutes::default();
         for config in applications {
-            let next = u32::try_from(selectors.len()).unwrap_or(u32::MAX);
-            let selector = selectors
-                .entry(config.providers)
-                .or_insert_with_key(|chosen| Arc::new(self.selector(next, chosen)));
             let application = Application {
                 name: config.name.into(),
                 product: config.product,
                 context_path: config.context_path.into(),
                 takes_foreign: config.takes_foreign,
-                providers: Arc::clone(selector),
+                providers: self.shared_selector(config.providers),
                 public_paths: config.public_paths,
             };
             routes.insert(application, config.hosts);
         }
         routes
+    }
+
+    /// The selector of these providers, whoever else has them too.
+    pub(super) fn shared_selector(&mut self, chosen: Vec<usize>) -> Arc<Selector> {
+        if let Some(selector) = self.selectors.get(&chosen) {
+            return Arc::clone(selector);
+        }
+        let next = u32::try_from(self.selectors.len()).unwrap_or(u32::MAX);
+        let selector = Arc::new(self.selector(next, &chosen));
+        self.selectors.insert(chosen, Arc::clone(&selector));
+        selector
     }
 
     fn selector(&self, id: u32, chosen: &[usize]) -> Selector {

@@ -1,6 +1,6 @@
 //! `check`: the real walk for one request, explained.
 
-use std::{collections::HashMap, net::IpAddr, path::PathBuf, sync::Arc};
+use std::{net::IpAddr, path::PathBuf, sync::Arc};
 
 use anyhow::bail;
 use base64::{Engine, engine::general_purpose::STANDARD};
@@ -14,21 +14,12 @@ use crate::{
     app::App,
     clock::{Clock, SystemClock},
     config::Config,
-    grpc::Answer,
-    pb::envoy::{
-        config::core::v3::{Address, HeaderMap, HeaderValue, SocketAddress, address},
-        service::auth::v3::{
-            AttributeContext, CheckRequest,
-            attribute_context::{HttpRequest, Peer, Request},
-            check_response::HttpResponse,
-        },
+    grpc::{
+        Answer,
+        trial::{Explanation, Trial, is_credential, removed_headers, upstream_headers},
     },
-    response,
     verdict::{DenialStatus, Grant},
 };
-
-/// Headers that hold nothing but a secret.
-const CREDENTIALS: [&str; 2] = ["authorization", "proxy-authorization"];
 
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
@@ -77,7 +68,7 @@ pub(super) fn run(arguments: &Arguments) -> u8 {
     match decide(arguments, config) {
         Ok(answer) => {
             say(if arguments.json {
-                as_json(&answer)
+                format!("{:#}", json!(Explanation::of(&answer)))
             } else {
                 as_text(arguments, &answer)
             });
@@ -95,7 +86,7 @@ pub(super) fn run(arguments: &Arguments) -> u8 {
 }
 
 fn decide(arguments: &Arguments, config: Config) -> anyhow::Result<Answer> {
-    let check = check_request(arguments)?;
+    let check = described(arguments)?.into();
     let runtime = runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
@@ -112,65 +103,38 @@ fn decide(arguments: &Arguments, config: Config) -> anyhow::Result<Answer> {
     })
 }
 
-/// The message that Envoy would send for this request.
-fn check_request(arguments: &Arguments) -> anyhow::Result<CheckRequest> {
-    let mut headers = vec![header(":method", &arguments.method)];
+/// The request that the arguments describe.
+fn described(arguments: &Arguments) -> anyhow::Result<Trial> {
+    let mut headers = Vec::new();
     for line in &arguments.headers {
         let Some((name, value)) = line.split_once(':') else {
             bail!("--header must be 'NAME: VALUE'");
         };
         let name = name.trim();
-        if CREDENTIALS.iter().any(|one| name.eq_ignore_ascii_case(one)) {
+        if is_credential(name) {
             bail!(
                 "--header {name}: put the token into a file and use --bearer-file or --basic-file"
             );
         }
-        headers.push(header(name, value.trim()));
+        headers.push((name.to_owned(), value.trim().to_owned()));
     }
-    if let Some(file) = &arguments.bearer_file {
-        headers.push(header(
-            "authorization",
-            &format!("Bearer {}", secret("--bearer-file", file)?),
-        ));
-    }
-    if let Some(file) = &arguments.basic_file {
-        let pair = STANDARD.encode(secret("--basic-file", file)?);
-        headers.push(header("authorization", &format!("Basic {pair}")));
-    }
-    let source = arguments.source.map(|address| Peer {
-        address: Some(Address {
-            address: Some(address::Address::SocketAddress(SocketAddress {
-                address: address.to_string(),
-            })),
-        }),
-    });
-    let http = HttpRequest {
-        method: arguments.method.clone(),
-        path: arguments.path.clone(),
-        host: arguments.host.clone(),
-        header_map: Some(HeaderMap { headers }),
-        ..HttpRequest::default()
+    let authorization = match (&arguments.bearer_file, &arguments.basic_file) {
+        (Some(file), _) => Some(format!("Bearer {}", secret("--bearer-file", file)?)),
+        (None, Some(file)) => {
+            let pair = STANDARD.encode(secret("--basic-file", file)?);
+            Some(format!("Basic {pair}"))
+        }
+        (None, None) => None,
     };
-    let application = arguments.application.clone();
-    let context_extensions: HashMap<String, String> = application
-        .map(|name| ("application".to_owned(), name))
-        .into_iter()
-        .collect();
-    Ok(CheckRequest {
-        attributes: Some(AttributeContext {
-            source,
-            request: Some(Request { http: Some(http) }),
-            context_extensions,
-        }),
+    Ok(Trial {
+        application: arguments.application.clone(),
+        host: arguments.host.clone(),
+        path: arguments.path.clone(),
+        method: arguments.method.clone(),
+        headers,
+        authorization,
+        source: arguments.source,
     })
-}
-
-fn header(key: &str, value: &str) -> HeaderValue {
-    HeaderValue {
-        key: key.to_ascii_lowercase(),
-        value: value.to_owned(),
-        ..HeaderValue::default()
-    }
 }
 
 fn as_text(arguments: &Arguments, answer: &Answer) -> String {
@@ -220,47 +184,4 @@ fn as_text(arguments: &Arguments, answer: &Answer) -> String {
         .map(|(name, value)| format!("{name:<12} {value}"))
         .collect();
     lines.join("\n")
-}
-
-fn as_json(answer: &Answer) -> String {
-    let trail = &answer.decision.trail;
-    let denial = answer.decision.verdict.as_ref().err();
-    let identity = match &answer.decision.verdict {
-        Ok(Grant::As(identity)) => Some(identity),
-        Ok(Grant::Anonymous | Grant::Native) | Err(_) => None,
-    };
-    let document = json!({
-        "verdict": if denial.is_none() { "allow" } else { "deny" },
-        "status": denial.map_or(200, |denial| denial.status().code()),
-        "code": denial.map(crate::verdict::Denial::code),
-        "reason": response::reason(&answer.decision.verdict),
-        "why": denial.map(ToString::to_string),
-        "user": identity.map(|identity| identity.username.as_str()),
-        "groups": identity.and_then(|identity| identity.groups.known()),
-        "application": trail.application.as_deref(),
-        "provider": trail.provider.as_deref(),
-        "credential": trail.credential.as_str(),
-        "sets": upstream_headers(answer).into_iter().collect::<HashMap<_, _>>(),
-        "removes": removed_headers(answer),
-    });
-    format!("{document:#}")
-}
-
-fn upstream_headers(answer: &Answer) -> Vec<(String, String)> {
-    match &answer.response.http_response {
-        Some(HttpResponse::OkResponse(ok)) => ok
-            .headers
-            .iter()
-            .filter_map(|option| option.header.as_ref())
-            .map(|header| (header.key.clone(), header.value.clone()))
-            .collect(),
-        Some(HttpResponse::DeniedResponse(_)) | None => Vec::new(),
-    }
-}
-
-fn removed_headers(answer: &Answer) -> Vec<String> {
-    match &answer.response.http_response {
-        Some(HttpResponse::OkResponse(ok)) => ok.headers_to_remove.clone(),
-        Some(HttpResponse::DeniedResponse(_)) | None => Vec::new(),
-    }
 }

@@ -1,9 +1,12 @@
-//! `config check | show | schema`
+//! `config check | show | schema | openapi`
 
 use std::path::Path;
 
 use super::{ERROR, NO, YES, complain, say};
-use crate::config::{Config, schema};
+use crate::{
+    admin::api,
+    config::{Config, schema},
+};
 
 pub(super) fn check(file: &Path) -> u8 {
     match Config::load(file) {
@@ -47,6 +50,11 @@ pub(super) fn show(file: &Path) -> u8 {
 
 pub(super) fn schema() -> u8 {
     say(format!("{:#}", schema::json_schema()));
+    YES
+}
+
+pub(super) fn openapi() -> u8 {
+    say(format!("{:#}", api::document()));
     YES
 }
 

@@ -45,7 +45,7 @@ pub(super) enum TokenCommand {
     EnableUser(end::Enable),
     /// Print the audit trail, the newest first
     Events(look::Events),
-    /// Prepare a PostgreSQL database, or bring it up to this version; SQLite needs no preparation
+    /// Prepare a PostgreSQL database, or bring it up to this version; SQLite needs none
     Migrate {
         /// The configuration file
         #[arg(long, value_name = "FILE")]

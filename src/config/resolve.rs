@@ -1,5 +1,6 @@
 //! From what is written to what it means, collecting every problem on the way.
 
+mod admin;
 mod api_tokens;
 mod application;
 mod marks;
@@ -51,6 +52,7 @@ pub(super) fn resolve(
     let api_tokens = file.api_tokens.as_ref();
     let api_tokens = api_tokens.and_then(|written| resolver.api_tokens(written));
     let applications = resolver.applications(&file.applications, &file.providers, &providers);
+    let admin = resolver.admin(&file, &providers);
 
     match (
         listen,
@@ -70,6 +72,7 @@ pub(super) fn resolve(
                 urls,
                 providers,
                 api_tokens,
+                admin,
                 applications,
                 limits,
                 shutdown,

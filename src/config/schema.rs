@@ -4,6 +4,7 @@
 //! Durations are text such as `30s`, `5m`, `24h`. Optional members are absent, never null. The
 //! examples also serve the messages: `must be text such as 30s`.
 
+mod admin;
 mod api_tokens;
 mod generic;
 mod http_check;
@@ -16,6 +17,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{provider::preset::Presets, route::Product};
 
+pub use admin::*;
 pub use api_tokens::*;
 pub use generic::*;
 pub use http_check::*;
@@ -45,6 +47,9 @@ pub struct File {
     /// API tokens that this service issues itself.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub api_tokens: Option<ApiTokens>,
+    /// The admin API.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub admin: Option<Admin>,
     /// What stands behind the gateway. At least one.
     pub applications: Vec<Application>,
     /// Where requests to providers may go.
@@ -69,7 +74,8 @@ pub struct Listen {
     /// Envoy's checks, gRPC health and reflection: `IP:PORT`, or `unix:/path` of a socket.
     #[schemars(example = &"0.0.0.0:9001", example = &"unix:/run/atlassian-authz/grpc.sock")]
     pub grpc: String,
-    /// `/metrics`, `/livez`, `/readyz`, `/statusz`: `IP:PORT`. Never expose it to clients.
+    /// `/metrics`, `/livez`, `/readyz`, `/statusz`, and the admin API if there is a section `admin`: `IP:PORT`. Never
+    /// expose it to clients of the products.
     #[schemars(example = &"127.0.0.1:9002")]
     pub admin: String,
 }

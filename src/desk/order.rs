@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, net::IpAddr, time::Duration};
 use ipnet::IpNet;
 
 use crate::{
-    api_token::{AccessLevel, Owner, PathPrefix, Scope},
+    api_token::{self, AccessLevel, Owner, PathPrefix, Scope},
     identity::{Username, UsernamePolicy},
 };
 
@@ -17,6 +17,9 @@ const LONGEST_REASON: usize = 200;
 const LONGEST_OVERLAP: Duration = Duration::from_hours(7 * 24);
 /// Most paths, and most networks, of one token.
 const MOST_LIMITS: usize = 32;
+
+/// For a secret that somebody has put where everybody can read it.
+const TOKEN_INSTEAD: &str = "must not hold an API token";
 
 /// An order that can be carried out.
 #[derive(Debug)]
@@ -107,6 +110,11 @@ impl Text {
                 format!("must be 1 to {longest} letters, digits, spaces or plain punctuation"),
             ));
         }
+        // What is written here is kept, shown and logged.
+        let mut ends = text.char_indices().filter_map(|(at, _)| text.get(at..));
+        if ends.any(api_token::is_own) {
+            return Err(invalid(member, TOKEN_INSTEAD));
+        }
         Ok(Self(text.to_owned()))
     }
 
@@ -141,6 +149,9 @@ impl Rules {
 
     /// The user of a token.
     pub fn owner(&self, user: &str) -> Result<Owner, Invalid> {
+        if api_token::is_own(user) {
+            return Err(invalid("user", TOKEN_INSTEAD));
+        }
         let owner = Owner::new(user);
         Username::parse(owner.as_str(), &self.usernames)
             .map(|_| owner)
@@ -151,7 +162,7 @@ impl Rules {
     pub fn lifetime(&self, lifetime: Duration) -> Result<Duration, Invalid> {
         if lifetime < Duration::from_secs(1) || lifetime > self.max_lifetime {
             let hours = self.max_lifetime.as_secs() / 3600;
-            let longest = if hours % 24 == 0 {
+            let longest = if hours.is_multiple_of(24) {
                 format!("{}d", hours / 24)
             } else {
                 format!("{hours}h")
@@ -182,12 +193,13 @@ impl Rules {
                 "at least one application must be named",
             ));
         }
-        if let Some(unknown) = names.iter().find(|name| !self.applications.contains(*name)) {
+        // The name is not repeated: it may be a token, put in the wrong place. So it is with all of these.
+        if names.iter().any(|name| !self.applications.contains(name)) {
             let known: Vec<_> = self.applications.iter().map(String::as_str).collect();
             return Err(invalid(
                 "applications",
                 format!(
-                    "there is no application {unknown:?}, only {}",
+                    "one of them does not exist, there are only {}",
                     known.join(", ")
                 ),
             ));
@@ -222,7 +234,7 @@ fn network(text: &str) -> Result<IpNet, String> {
     let network = text
         .parse::<IpNet>()
         .or_else(|_| text.parse::<IpAddr>().map(IpNet::from))
-        .map_err(|_| "must be networks such as 10.0.0.0/8, or addresses".to_owned())?;
+        .map_err(|_neither| "must be networks such as 10.0.0.0/8, or addresses".to_owned())?;
     if network.trunc() == network {
         Ok(network)
     } else {

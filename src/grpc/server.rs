@@ -102,17 +102,13 @@ impl Workers {
                 () = stop.cancelled() => return,
                 accepted = listener.accept() => accepted,
             };
-            let handed_over = match (accepted, lanes.next()) {
-                (Ok(connection), Some(lane)) => lane.send(connection).await.is_ok(),
+            match (accepted, lanes.next()) {
+                (Ok(connection), Some(lane)) => hand_over(connection, lane).await,
                 (Ok(_), None) => return,
                 (Err(error), _) => {
                     warn!(%error, "cannot accept a connection");
                     tokio::time::sleep(ACCEPT_PAUSE).await;
-                    true
                 }
-            };
-            if !handed_over {
-                error!("a serving thread is gone");
             }
         }
     }
@@ -124,6 +120,12 @@ impl Workers {
                 error!("a serving thread has panicked");
             }
         }
+    }
+}
+
+async fn hand_over(connection: Accepted, lane: &mpsc::Sender<Accepted>) {
+    if lane.send(connection).await.is_err() {
+        error!("a serving thread is gone");
     }
 }
 

@@ -67,16 +67,17 @@ fn http_status(status: DenialStatus) -> HttpStatus {
 fn challenge(denial: &Denial) -> Option<String> {
     let attributes = match denial {
         Denial::NoCredential
+        | Denial::ForeignCredential
         | Denial::MalformedCredential(MalformedCredential::UnsupportedScheme) => String::new(),
-        Denial::ForeignCredential => String::new(),
         Denial::BadApiToken(_) | Denial::NoProvider(_) | Denial::InvalidToken(_) => {
             ", error=\"invalid_token\"".to_owned()
         }
-        Denial::MalformedCredential(_) => ", error=\"invalid_request\"".to_owned(),
+        Denial::MalformedCredential(_) | Denial::Refused(Refusal::PathNotCanonical) => {
+            ", error=\"invalid_request\"".to_owned()
+        }
         Denial::Refused(Refusal::InsufficientScope { scope }) if is_scope_token(scope) => {
             format!(", error=\"insufficient_scope\", scope=\"{scope}\"")
         }
-        Denial::Refused(Refusal::PathNotCanonical) => ", error=\"invalid_request\"".to_owned(),
         Denial::Refused(_) => ", error=\"insufficient_scope\"".to_owned(),
         Denial::MalformedRequest(_)
         | Denial::NoRoute(_)

@@ -39,13 +39,15 @@ impl From<sqlx::Error> for StoreError {
         if let sqlx::Error::Io(error) = &error {
             return Self::Unreachable(of_io(error.kind()));
         }
-        Self::Unreachable(match error {
-            sqlx::Error::Tls(_) => {
-                "TLS cannot be agreed on (does sslrootcert hold the CA, and the certificate the name of the host?)"
-            }
-            sqlx::Error::Configuration(_) => "a setting of its URL is not understood",
-            _ => "the connection broke",
-        })
+        if matches!(error, sqlx::Error::Tls(_)) {
+            return Self::Unreachable(
+                "TLS cannot be agreed on (does sslrootcert hold the CA, and the certificate the name of the host?)",
+            );
+        }
+        if matches!(error, sqlx::Error::Configuration(_)) {
+            return Self::Unreachable("a setting of its URL is not understood");
+        }
+        Self::Unreachable("the connection broke")
     }
 }
 

@@ -170,7 +170,7 @@ fn event(row: &AnyRow) -> Result<(i64, Event), StoreError> {
         owner: owner.map(|name| Owner::new(&name)),
         source: column(row, "source")?,
         detail: detail
-            .map_err(|_| StoreError::Corrupt("detail"))?
+            .map_err(|_no_detail| StoreError::Corrupt("detail"))?
             .unwrap_or_default(),
     };
     Ok((column(row, "id")?, event))

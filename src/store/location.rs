@@ -33,7 +33,9 @@ pub enum LocationError {
     )]
     Malformed,
     /// Otherwise the environment would decide which database it is.
-    #[error("it must name a host (or ?host=/directory/of/the/socket), a user and a database")]
+    #[error(
+        "it must name a user, a host (for a socket: localhost, and ?host=/its/directory) and a database"
+    )]
     Incomplete,
     /// Misspelt, it would silently do nothing.
     #[error(
@@ -103,7 +105,9 @@ fn server(mut url: Url, base: &Path, accept_insecure: bool) -> Result<Url, Locat
         let found = parameters.iter().find(|(name, _)| name == wanted);
         found.map(|(_, value)| value.as_str())
     };
-    let host = value_of("host").or(url.host_str()).unwrap_or_default();
+    let host = value_of("host")
+        .or_else(|| url.host_str())
+        .unwrap_or_default();
     let database = url.path().trim_start_matches('/');
     if host.is_empty() || url.username().is_empty() || database.is_empty() || database.contains('/')
     {
@@ -214,13 +218,13 @@ mod tests {
             let url = server_url(&format!("postgres://u@{host}/d"));
             assert!(url.ends_with("?sslmode=prefer"), "{url}");
         }
-        assert!(server_url("postgres://u@/d?host=/run").contains("sslmode=prefer"));
+        assert!(server_url("postgres://u@localhost/d?host=/run").contains("sslmode=prefer"));
     }
 
     #[test]
     fn nothing_is_left_to_the_environment_or_to_a_typing_error() {
         for (wrong, why) in [
-            ("postgres://u@/d", LocationError::Incomplete),
+            ("postgres:///d", LocationError::Incomplete),
             ("postgres://localhost/d", LocationError::Incomplete),
             ("postgres://u@localhost", LocationError::Incomplete),
             (

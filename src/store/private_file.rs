@@ -64,7 +64,7 @@ pub(super) fn check(path: &Path) -> Result<(), FileError> {
         name.push(beside);
         check_file(Path::new(&name), me)?;
     }
-    let directory = path.parent().unwrap_or(Path::new("/"));
+    let directory = path.parent().unwrap_or_else(|| Path::new("/"));
     let about = fs::metadata(directory).map_err(|error| FileError::io(directory, &error))?;
     // In a sticky directory (/tmp) nobody can rename what belongs to others.
     if about.mode() & 0o022 != 0 && about.mode() & 0o1000 == 0 {

@@ -111,7 +111,9 @@ impl Change<'_> {
         }
         match old.state(now) {
             State::Active => {}
-            state => return Err(RotateError::NotActive { state }),
+            state @ (State::Expired | State::Revoked) => {
+                return Err(RotateError::NotActive { state });
+            }
         }
         let limits = Limits {
             active_per_owner: u32::MAX,

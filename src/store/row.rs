@@ -26,7 +26,7 @@ where
 
 /// A column that holds an id.
 pub(super) fn id(row: &AnyRow, name: &'static str) -> Result<ApiTokenId, StoreError> {
-    ApiTokenId::parse(column::<&str>(row, name)?).map_err(|_| StoreError::Corrupt(name))
+    ApiTokenId::parse(column::<&str>(row, name)?).map_err(|_no_detail| StoreError::Corrupt(name))
 }
 
 /// A column that may hold one.
@@ -37,7 +37,7 @@ pub(super) fn optional_id(
     let text: Option<String> = column(row, name)?;
     text.map(|text| ApiTokenId::parse(&text))
         .transpose()
-        .map_err(|_| StoreError::Corrupt(name))
+        .map_err(|_no_detail| StoreError::Corrupt(name))
 }
 
 /// A column that holds an owner, as this program writes them.
@@ -62,9 +62,11 @@ pub(super) fn record(row: &AnyRow) -> Result<TokenRecord, StoreError> {
         name: column(row, "name")?,
         digest: Digest {
             pepper: PepperId::from_store(column(row, "pepper")?),
-            mac: mac.try_into().map_err(|_| StoreError::Corrupt("digest"))?,
+            mac: mac
+                .try_into()
+                .map_err(|_no_detail| StoreError::Corrupt("digest"))?,
         },
-        scope: scope.map_err(|_| StoreError::Corrupt("scope"))?,
+        scope: scope.map_err(|_no_detail| StoreError::Corrupt("scope"))?,
         created_at: column(row, "created_at")?,
         created_by: column(row, "created_by")?,
         expires_at: column(row, "expires_at")?,

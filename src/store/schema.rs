@@ -97,11 +97,14 @@ fn migrator(dialect: Dialect) -> Migrator {
 }
 
 fn of_migration(error: MigrateError) -> StoreError {
-    match error {
-        MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _) => error.into(),
-        MigrateError::VersionMissing(_) | MigrateError::VersionTooNew(..) => {
-            SchemaError::Newer.into()
-        }
-        _ => SchemaError::Foreign.into(),
+    if matches!(
+        error,
+        MigrateError::VersionMissing(_) | MigrateError::VersionTooNew(..)
+    ) {
+        return SchemaError::Newer.into();
     }
+    if let MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _) = error {
+        return error.into();
+    }
+    SchemaError::Foreign.into()
 }

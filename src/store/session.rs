@@ -268,6 +268,7 @@ pub(super) async fn within<T>(
 
 pub(super) fn first_integer(rows: &[AnyRow]) -> Result<Option<i64>, StoreError> {
     rows.first().map_or(Ok(None), |row| {
-        row.try_get(0).map_err(|_| StoreError::Corrupt("number"))
+        row.try_get(0)
+            .map_err(|_no_detail| StoreError::Corrupt("number"))
     })
 }

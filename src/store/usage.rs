@@ -62,7 +62,7 @@ impl Store {
                     owner: None,
                     source: column(row, "source")?,
                     detail: serde_json::from_str(column(row, "detail")?)
-                        .map_err(|_| StoreError::Corrupt("detail"))?,
+                        .map_err(|_no_detail| StoreError::Corrupt("detail"))?,
                 };
                 Ok(event.about(id(row, "token")?, &owner(row)?))
             })

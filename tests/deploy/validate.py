@@ -1,4 +1,4 @@
-"""Validates everything under deploy/ that can be validated without a cluster or a container engine.
+"""Validates everything under deploy/ that can be validated without a cluster or a container engine, and docs/openapi.json.
 
     .tools/venv/bin/python tests/deploy/validate.py [--binary target/debug/atlassian-authz]
 
@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import kubernetes_validate
+import openapi_spec_validator
 import yaml
 
 import image
@@ -269,6 +270,12 @@ def unused_files(folder: Path) -> list[str]:
     return [f"{f.name} is not in kustomization.yaml" for f in sorted(folder.glob("*.yaml")) if f.name not in used and ".example." not in f.name]
 
 
+def openapi_problems(document: Any) -> list[str]:
+    """What OpenAPI 3.1 forbids, examples and defaults included."""
+    errors = openapi_spec_validator.OpenAPIV31SpecValidator(document).iter_errors()
+    return [f"{'/'.join(map(str, error.absolute_path))}: {error.message}" for error in errors]
+
+
 def main() -> int:
     arguments = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     arguments.add_argument("--binary", type=Path, help="atlassian-authz, to check the ConfigMap's configuration with")
@@ -320,6 +327,8 @@ def main() -> int:
                 done = envoy and output_of([envoy, "--mode", "validate", "-l", "error", "-c", str(path)], cwd=ROOT)
                 report.add("envoy", what, failure_of(done) if done else missing)
                 report.add("envoy-fails-closed", what, open_ext_authz(config))
+
+    report.add("openapi", "docs/openapi.json", openapi_problems(json.loads((ROOT / "docs/openapi.json").read_text())))
 
     if options.binary:
         with tempfile.TemporaryDirectory() as folder:

@@ -100,6 +100,7 @@ fn help_says_what_there_is() {
       serve     Run the service until SIGTERM
       config    Look at a configuration file without running it
       provider  Look at identity providers and at what they say of a token
+      token     Make, list, replace and end API tokens, straight at the store
       check     Decide about one request as the service would, and explain every step
       health    Ask a running service whether it serves
       help      Print this message or the help of the given subcommand(s)
@@ -113,16 +114,22 @@ fn help_says_what_there_is() {
         (nothing.code, nothing.out.as_str(), nothing.err),
         (ERROR, "", help.out)
     );
+}
+
+#[test]
+fn the_help_of_a_command_lists_what_is_below_it() {
+    let here = Path::new(".");
     assert_snapshot!(trimmed(&run(here, &["config", "--help"]).out), @"
     Look at a configuration file without running it
 
     Usage: atlassian-authz config <COMMAND>
 
     Commands:
-      check   Validate a file and print every problem in it with its line and column
-      show    Print what a file means: presets expanded, defaults filled in
-      schema  Print the JSON Schema of the file
-      help    Print this message or the help of the given subcommand(s)
+      check    Validate a file and print every problem in it with its line and column
+      show     Print what a file means: presets expanded, defaults filled in
+      schema   Print the JSON Schema of the file
+      openapi  Print the OpenAPI document of the admin API
+      help     Print this message or the help of the given subcommand(s)
 
     Options:
       -h, --help  Print help
@@ -159,6 +166,12 @@ fn help_says_what_there_is() {
               A file that holds the bearer token; `-` reads standard input
 
               A token is never taken from the command line, where every user of the machine could see it.
+
+          --basic-file <FILE>
+              A file that holds `user:token` for Basic authentication; `-` reads standard input
+
+          --source <IP>
+              The address that the request comes from
 
           --json
               Print JSON

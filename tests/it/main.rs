@@ -17,6 +17,7 @@
 
 mod support;
 
+mod admin_api;
 mod api_tokens;
 mod architecture;
 mod command_line;

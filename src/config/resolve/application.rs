@@ -34,8 +34,9 @@ impl Resolver<'_> {
         for (at, application) in written.iter().enumerate() {
             let pointer = format!("/applications/{at}");
             self.name(&format!("{pointer}/name"), &application.name);
-            let chosen = self.chosen_providers(&pointer, application, named);
-            self.one_provider_per_token(&pointer, application, &chosen, providers);
+            let (name, wanted) = (&application.name, application.providers.as_deref());
+            let chosen = self.chosen_providers(&pointer, name, wanted, named);
+            self.one_provider_per_token(&pointer, name, &chosen, providers);
             applications.push(ApplicationConfig {
                 name: application.name.clone(),
                 hosts: self.hosts(&pointer, application, &mut taken),
@@ -49,22 +50,21 @@ impl Resolver<'_> {
         applications
     }
 
-    fn chosen_providers(
+    /// Positions of the providers that a section called `owner` names; all, if it names none.
+    pub(super) fn chosen_providers(
         &mut self,
         pointer: &str,
-        application: &schema::Application,
+        owner: &str,
+        wanted: Option<&[String]>,
         named: &[schema::Provider],
     ) -> Vec<usize> {
-        let Some(wanted) = &application.providers else {
+        let Some(wanted) = wanted else {
             return (0..named.len()).collect();
         };
         if wanted.is_empty() {
             self.problem(
                 &format!("{pointer}/providers"),
-                format!(
-                    "{}: 'providers' is empty: leave it out to accept all of them",
-                    application.name
-                ),
+                format!("{owner}: 'providers' is empty: leave it out to accept all of them"),
             );
         }
         let mut chosen = Vec::new();
@@ -74,8 +74,7 @@ impl Resolver<'_> {
                 None => self.problem(
                     &format!("{pointer}/providers/{at}"),
                     format!(
-                        "{}: there is no provider '{name}', only {}",
-                        application.name,
+                        "{owner}: there is no provider '{name}', only {}",
                         names_of(named)
                     ),
                 ),
@@ -87,10 +86,10 @@ impl Resolver<'_> {
     }
 
     /// Otherwise a token would have two providers, and we never try two.
-    fn one_provider_per_token(
+    pub(super) fn one_provider_per_token(
         &mut self,
         pointer: &str,
-        application: &schema::Application,
+        owner: &str,
         chosen: &[usize],
         providers: &[Option<ProviderConfig>],
     ) {
@@ -103,14 +102,13 @@ impl Resolver<'_> {
             marks.map(|mark| (provider.name.as_str(), mark))
         }) {
             let clashes =
-                |(owner, other): &&(&str, Mark<'_>)| *owner != provider && mark.clashes(*other);
-            if let Some((owner, _)) = owners.iter().find(clashes) {
+                |(first, other): &&(&str, Mark<'_>)| *first != provider && mark.clashes(*other);
+            if let Some((first, _)) = owners.iter().find(clashes) {
                 self.problem(
                     pointer,
                     format!(
-                        "{}: the providers '{owner}' and '{provider}' {}, so it cannot be told \
+                        "{owner}: the providers '{first}' and '{provider}' {}, so it cannot be told \
                          whose token one is: {}name only one of them in 'providers'",
-                        application.name,
                         mark.in_words(),
                         mark.remedy(),
                     ),

@@ -223,7 +223,7 @@ fn a_definite_refusal_is_remembered_for_five_seconds_of_real_time() {
         Rejection::Expired.into(),
         MappingError::ClaimMissing.into(),
     ] {
-        let key = key(&cache, &format!("{}", denial.reason()));
+        let key = key(&cache, denial.reason());
         cache.remember(key, &Err(denial), None, start);
         assert_eq!(hit(&cache, key, later(start, 0, 4)), Some(false));
         assert_eq!(hit(&cache, key, later(start, -3600, 5)), None);

@@ -91,19 +91,20 @@ impl Ear {
             Ok(saying.execute(&mut self.listener).await?)
         })
         .await?;
-        within(limit, async {
-            loop {
-                let heard = present(self.listener.try_recv().await)?;
-                if News::read(heard.payload()) == News::Beat(&name) {
-                    return Ok(());
-                }
-                self.hear(&heard, known).await?;
-            }
-        })
-        .await?;
+        within(limit, self.hear_until(&name, known)).await?;
         let missed = self.changes_since(known.revision).await?;
         known.take(&missed);
         Ok(())
+    }
+
+    async fn hear_until(&mut self, name: &str, known: &mut Known<'_>) -> Result<(), StoreError> {
+        loop {
+            let heard = present(self.listener.try_recv().await)?;
+            if News::read(heard.payload()) == News::Beat(name) {
+                return Ok(());
+            }
+            self.hear(&heard, known).await?;
+        }
     }
 
     async fn hear(
@@ -142,7 +143,7 @@ impl Ear {
         for row in &rows {
             let id: Option<&str> = row.try_get("id")?;
             if let Some(id) = id {
-                let id = ApiTokenId::parse(id).map_err(|_| StoreError::Corrupt("id"))?;
+                let id = ApiTokenId::parse(id).map_err(|_no_detail| StoreError::Corrupt("id"))?;
                 ids.push((id, row.try_get("changed")?));
             }
         }

@@ -54,5 +54,5 @@ async fn since(
 fn number_of(path: &Path) -> Result<u64, StoreError> {
     fs::metadata(path)
         .map(|about| about.ino())
-        .map_err(|_| StoreError::Unreachable("its file is not there"))
+        .map_err(|_no_detail| StoreError::Unreachable("its file is not there"))
 }

@@ -246,6 +246,18 @@ impl Made {
     }
 }
 
+/// How often a service has asked the store about an id.
+pub fn lookups(service: &Service) -> u64 {
+    let results = ["found", "unknown", "failed"].into_iter();
+    let (_, page) = service.admin_page("/metrics");
+    let count = |result| {
+        let start = format!("atlassian_authz_api_token_lookups_total{{result=\"{result}\"}} ");
+        let line = page.lines().find_map(|line| line.strip_prefix(&start));
+        line.map_or(0, |number| number.parse::<u64>().expect("a number"))
+    };
+    results.map(count).sum()
+}
+
 /// A token of this id and secret, with the checksum that it needs.
 pub fn checked(body: &str) -> String {
     const DIGITS: &[u8] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";

@@ -117,6 +117,7 @@ limits: { cache_ttl: 30s }
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "one whole file")]
 fn config_show_hides_nothing_of_a_preset() {
     let directory = directory_with(SMALLEST);
     assert_snapshot!(run(directory.path(), &["config", "show", "config.yaml"]).out, @"
@@ -166,6 +167,7 @@ fn config_show_hides_nothing_of_a_preset() {
       product: jira
       hosts:
       - jira-api.example.com
+      foreign_credentials: deny
     outbound:
       allow_loopback_http: false
     limits:

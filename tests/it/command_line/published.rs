@@ -40,6 +40,20 @@ fn the_published_schema_is_the_one_that_the_program_prints() {
     );
 }
 
+#[test]
+fn the_published_openapi_document_is_the_one_that_the_program_prints() {
+    let printed = run(root(), &["config", "openapi"]);
+    assert_eq!((printed.code, printed.err.as_str()), (OK, ""));
+    let file = "docs/openapi.json";
+    if env::var("UPDATE").is_ok_and(|update| update == "1") {
+        fs::write(root().join(file), &printed.out).expect("written");
+    }
+    assert!(
+        read(file) == printed.out,
+        "{file} is not what `config openapi` prints: run `make docs`, or this test with UPDATE=1"
+    );
+}
+
 /// Its text is the doc comments, by way of the schema.
 #[test]
 fn the_page_about_the_configuration_is_what_the_schema_says() {

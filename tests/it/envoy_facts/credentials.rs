@@ -28,6 +28,8 @@ fn two_credentials_are_none() {
             vec![format!("Bearer a.b.c, {good}")],
             vec![format!("{good},")],
             vec![format!("{good}, {BASIC}")],
+            vec![BASIC.to_owned(), good.clone()],
+            vec![format!("{BASIC}, {good}")],
             vec![
                 good.clone(),
                 good.clone(),
@@ -44,15 +46,10 @@ fn two_credentials_are_none() {
             }
         }
         // What begins with another scheme, or with none, is another scheme to us.
-        for values in [
-            vec![BASIC.to_owned(), good.clone()],
-            vec![format!(",{good}")],
-            vec![format!("{BASIC}, {good}")],
-        ] {
-            let what = format!("raw {raw}: {values:?}");
-            let code = refusal(&lab, "Authorization", &values, 401, &what);
-            assert_eq!(code, "unsupported_scheme", "{what}");
-        }
+        let values = [format!(",{good}")];
+        let what = format!("raw {raw}: {values:?}");
+        let code = refusal(&lab, "Authorization", &values, 401, &what);
+        assert_eq!(code, "unsupported_scheme", "{what}");
         // Envoy drops an empty line where it merges, so that there is one credential.
         let alice = lab.alice();
         for lines in [[&*alice, "Authorization:"], ["Authorization:", &*alice]] {

@@ -24,6 +24,8 @@ pub struct Options {
     /// `host:port` or `unix:/path` of the service.
     pub authz: String,
     pub upstream_port: u16,
+    /// Ports of further products; a request chooses one with the header `x-upstream: PORT`.
+    pub further_upstreams: Vec<u16>,
     /// Merged into the `ext_authz` filter's configuration.
     pub filter: Value,
     /// Merged into the HTTP connection manager's configuration.
@@ -41,6 +43,7 @@ impl Options {
         Self {
             authz: authz.to_owned(),
             upstream_port,
+            further_upstreams: Vec::new(),
             filter: json!({}),
             manager: json!({}),
             application: None,
@@ -66,6 +69,11 @@ impl Options {
 
     pub fn manager(mut self, manager: Value) -> Self {
         self.manager = manager;
+        self
+    }
+
+    pub fn further_upstreams(mut self, ports: impl IntoIterator<Item = u16>) -> Self {
+        self.further_upstreams.extend(ports);
         self
     }
 
@@ -154,8 +162,7 @@ fn config(options: &Options) -> Value {
     });
     merge(&mut filter, &options.filter);
     let mut virtual_host = json!({
-        "name": "all", "domains": ["*"],
-        "routes": [{"match": {"prefix": "/"}, "route": {"cluster": "upstream", "timeout": "60s"}}],
+        "name": "all", "domains": ["*"], "routes": routes(options),
     });
     if let Some(application) = options.application {
         virtual_host["typed_per_filter_config"] = json!({"envoy.filters.http.ext_authz": {
@@ -184,7 +191,10 @@ fn config(options: &Options) -> Value {
         .collect();
     let mut authz = cluster("authz", &authz, &http2);
     merge(&mut authz, &options.cluster);
-    let upstream = socket(&format!("127.0.0.1:{}", options.upstream_port));
+    let mut clusters = vec![upstream("upstream", options.upstream_port), authz];
+    for port in &options.further_upstreams {
+        clusters.push(upstream(&port.to_string(), *port));
+    }
     json!({
         "admin": {"address": socket("127.0.0.1:0")},
         "static_resources": {
@@ -193,12 +203,25 @@ fn config(options: &Options) -> Value {
                 "filter_chains": [{"filters": [{
                     "name": "envoy.filters.network.http_connection_manager", "typed_config": manager}]}],
             }],
-            "clusters": [
-                cluster("upstream", &[upstream], &json!({})),
-                authz,
-            ],
+            "clusters": clusters,
         },
     })
+}
+
+/// To the product that the request names, else to the first.
+fn routes(options: &Options) -> Vec<Value> {
+    let to = |cluster: &str| json!({"cluster": cluster, "timeout": "60s"});
+    let named = options.further_upstreams.iter().map(|port| {
+        let port = port.to_string();
+        let header = json!({"name": "x-upstream", "string_match": {"exact": port}});
+        json!({"match": {"prefix": "/", "headers": [header]}, "route": to(&port)})
+    });
+    let first = json!({"match": {"prefix": "/"}, "route": to("upstream")});
+    named.chain([first]).collect()
+}
+
+fn upstream(name: &str, port: u16) -> Value {
+    cluster(name, &[socket(&format!("127.0.0.1:{port}"))], &json!({}))
 }
 
 /// `host:port` or `unix:/path`

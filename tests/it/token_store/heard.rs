@@ -17,7 +17,7 @@ use crate::support::eventually;
 pub struct Heard {
     pub changed: Mutex<Vec<(ApiTokenId, i64)>>,
     pub forgotten: AtomicUsize,
-    pub heard: AtomicUsize,
+    pub times: AtomicUsize,
 }
 
 /// Follows until it is dropped.
@@ -36,7 +36,7 @@ impl Follower for Heard {
     }
 
     fn heard(&self) {
-        self.heard.fetch_add(1, Ordering::SeqCst);
+        self.times.fetch_add(1, Ordering::SeqCst);
     }
 }
 
@@ -69,9 +69,9 @@ impl Following {
 
     /// Waits until something has been heard that was said after now.
     pub fn hears_something(&self) {
-        let before = self.heard.heard.load(Ordering::SeqCst);
+        let before = self.heard.times.load(Ordering::SeqCst);
         eventually("something is heard", || {
-            (self.heard.heard.load(Ordering::SeqCst) > before + 1).then_some(())
+            (self.heard.times.load(Ordering::SeqCst) > before + 1).then_some(())
         });
     }
 }

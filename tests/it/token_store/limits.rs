@@ -186,7 +186,7 @@ pub async fn a_list_holds_what_the_filter_says(database: Database) {
     let store = &database.store;
     let mut wiki = token("alice");
     wiki.scope = scope(&["wiki", "jira-x"]);
-    wiki.name = "CI Server".to_owned();
+    "CI Server".clone_into(&mut wiki.name);
     wiki.expires_at = NOW + DAY;
     store.create(&wiki, MANY, by("alice")).await.unwrap();
     let jira = database.create("bob").await;

@@ -237,7 +237,9 @@ pub async fn two_replicas_note_uses_of_the_same_tokens(database: Database) {
             other.record_usage(&backwards),
             other.revoke_owner(&owner, "lost", by("alice")),
         );
-        (one.unwrap(), two.unwrap(), three.unwrap());
+        one.unwrap();
+        two.unwrap();
+        three.unwrap();
     }
     let networks = database.raw("SELECT count(*) FROM api_token_network").await;
     assert_eq!(networks.as_deref(), Ok("40"));

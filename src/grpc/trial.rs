@@ -1,0 +1,178 @@
+//! A check that Envoy has not sent: the message that it would send, and the answer for a person.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    net::IpAddr,
+};
+
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::Answer;
+use crate::{
+    pb::envoy::{
+        config::core::v3::{Address, HeaderMap, HeaderValue, SocketAddress, address},
+        service::auth::v3::{
+            AttributeContext, CheckRequest,
+            attribute_context::{HttpRequest, Peer, Request},
+            check_response::HttpResponse,
+        },
+    },
+    response,
+    verdict::{Denial, Grant},
+};
+
+/// Headers that hold nothing but a secret: they have a place of their own.
+const CREDENTIALS: [&str; 2] = ["authorization", "proxy-authorization"];
+
+/// A request as somebody describes it.
+#[derive(Clone)]
+pub struct Trial {
+    /// The application, as Envoy's `context_extensions` would name it.
+    pub application: Option<String>,
+    /// The host that the client calls.
+    pub host: String,
+    /// The path with its query.
+    pub path: String,
+    /// The HTTP method.
+    pub method: String,
+    /// Further headers.
+    pub headers: Vec<(String, String)>,
+    /// The value of `Authorization`.
+    pub authorization: Option<String>,
+    /// Where the request comes from.
+    pub source: Option<IpAddr>,
+}
+
+/// What would happen to a request, and why.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct Explanation {
+    /// `allow` or `deny`.
+    #[schema(example = "allow")]
+    pub verdict: &'static str,
+    /// The status that the client gets; 200: the product answers.
+    #[schema(example = 200)]
+    pub status: u16,
+    /// The public word of a denial.
+    pub code: Option<&'static str>,
+    /// The private word of the outcome.
+    #[schema(example = "token_valid")]
+    pub reason: &'static str,
+    /// Why it is denied.
+    pub why: Option<String>,
+    /// The user whom the product would see.
+    #[schema(example = "alice")]
+    pub user: Option<String>,
+    /// The user's groups, if they are known.
+    pub groups: Option<Vec<String>>,
+    /// The application that was found.
+    #[schema(example = "jira")]
+    pub application: Option<String>,
+    /// The provider that was chosen.
+    #[schema(example = "sso")]
+    pub provider: Option<String>,
+    /// The kind of credential that was read.
+    #[schema(example = "jwt")]
+    pub credential: &'static str,
+    /// Headers that the product gets.
+    pub sets: BTreeMap<String, String>,
+    /// Headers that the product does not get.
+    pub removes: Vec<String>,
+}
+
+/// Whether this header is no place for anything but a secret.
+pub fn is_credential(name: &str) -> bool {
+    CREDENTIALS.iter().any(|one| name.eq_ignore_ascii_case(one))
+}
+
+impl From<Trial> for CheckRequest {
+    /// The message that Envoy would send for this request.
+    fn from(trial: Trial) -> Self {
+        let mut headers = vec![header(":method", &trial.method)];
+        let further = trial.headers.iter();
+        headers.extend(further.map(|(name, value)| header(name, value)));
+        let authorization = trial.authorization.iter();
+        headers.extend(authorization.map(|value| header("authorization", value)));
+        let source = trial.source.map(|address| Peer {
+            address: Some(Address {
+                address: Some(address::Address::SocketAddress(SocketAddress {
+                    address: address.to_string(),
+                })),
+            }),
+        });
+        let http = HttpRequest {
+            method: trial.method,
+            path: trial.path,
+            host: trial.host,
+            header_map: Some(HeaderMap { headers }),
+            ..HttpRequest::default()
+        };
+        let application = trial.application.into_iter();
+        let context_extensions: HashMap<String, String> = application
+            .map(|name| ("application".to_owned(), name))
+            .collect();
+        Self {
+            attributes: Some(AttributeContext {
+                source,
+                request: Some(Request { http: Some(http) }),
+                context_extensions,
+            }),
+        }
+    }
+}
+
+fn header(key: &str, value: &str) -> HeaderValue {
+    HeaderValue {
+        key: key.to_ascii_lowercase(),
+        value: value.to_owned(),
+        ..HeaderValue::default()
+    }
+}
+
+impl Explanation {
+    /// What an answer says.
+    pub fn of(answer: &Answer) -> Self {
+        let trail = &answer.decision.trail;
+        let denial = answer.decision.verdict.as_ref().err();
+        let identity = match &answer.decision.verdict {
+            Ok(Grant::As(identity)) => Some(identity),
+            Ok(Grant::Anonymous | Grant::Native) | Err(_) => None,
+        };
+        let groups = identity.and_then(|identity| identity.groups.known());
+        Self {
+            verdict: if denial.is_none() { "allow" } else { "deny" },
+            status: denial.map_or(200, |denial| denial.status().code()),
+            code: denial.map(Denial::code),
+            reason: response::reason(&answer.decision.verdict),
+            why: denial.map(ToString::to_string),
+            user: identity.map(|identity| identity.username.to_string()),
+            groups: groups.map(<[String]>::to_vec),
+            application: trail.application.as_deref().map(str::to_owned),
+            provider: trail.provider.as_deref().map(str::to_owned),
+            credential: trail.credential.as_str(),
+            sets: upstream_headers(answer).into_iter().collect(),
+            removes: removed_headers(answer),
+        }
+    }
+}
+
+/// Headers that the product gets, in order.
+pub fn upstream_headers(answer: &Answer) -> Vec<(String, String)> {
+    match &answer.response.http_response {
+        Some(HttpResponse::OkResponse(ok)) => ok
+            .headers
+            .iter()
+            .filter_map(|option| option.header.as_ref())
+            .map(|header| (header.key.clone(), header.value.clone()))
+            .collect(),
+        Some(HttpResponse::DeniedResponse(_)) | None => Vec::new(),
+    }
+}
+
+/// Headers that the product does not get.
+pub fn removed_headers(answer: &Answer) -> Vec<String> {
+    match &answer.response.http_response {
+        Some(HttpResponse::OkResponse(ok)) => ok.headers_to_remove.clone(),
+        Some(HttpResponse::DeniedResponse(_)) | None => Vec::new(),
+    }
+}
