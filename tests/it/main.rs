@@ -29,5 +29,6 @@ mod providers;
 mod real_parts;
 mod token_attacks;
 mod token_store;
+mod tomcat;
 mod transport;
 mod walk;
