@@ -221,14 +221,14 @@ impl ApiTokens {
         let court = Arc::clone(&self.0);
         let moment = court.memory.moment(now.instant);
         async move {
-            let found = court.store.find(id).await;
-            court.metrics.count_lookup(match &found {
-                Ok(Some(_)) => "found",
-                Ok(None) => "unknown",
-                Err(_) => "failed",
-            });
-            let found = found.map_err(|error| unavailable(&error))?;
-            let entry = found.map(|found| Arc::new(court.entry(found)));
+            let mut entry = court.read(id).await?;
+            // Somebody may wait who began after the change that the reading has just missed.
+            if entry
+                .as_ref()
+                .is_some_and(|entry| court.memory.is_outdated(entry))
+            {
+                entry = court.read(id).await?;
+            }
             court.memory.remember(id, entry.as_ref(), moment);
             Ok(entry)
         }
@@ -293,6 +293,17 @@ impl ApiTokens {
 }
 
 impl Court {
+    async fn read(&self, id: ApiTokenId) -> Result<Option<Arc<Entry>>, Unavailable> {
+        let found = self.store.find(id).await;
+        self.metrics.count_lookup(match &found {
+            Ok(Some(_)) => "found",
+            Ok(None) => "unknown",
+            Err(_) => "failed",
+        });
+        let found = found.map_err(|error| unavailable(&error))?;
+        Ok(found.map(|found| Arc::new(self.entry(found))))
+    }
+
     fn entry(&self, found: Found) -> Entry {
         let Found { record, expired } = found;
         let user = Username::parse(record.owner.as_str(), &self.usernames);

@@ -243,7 +243,6 @@ impl Memory {
             self.unknown.insert(id, read);
             return;
         };
-        let revision = entry.record.revision;
         self.entries.insert(
             id,
             Remembered {
@@ -252,13 +251,15 @@ impl Memory {
                 tried: Arc::default(),
             },
         );
-        if self
-            .changes
-            .get(&id)
-            .is_some_and(|change| change > revision)
-        {
+        if self.is_outdated(entry) {
             self.entries.invalidate(&id);
         }
+    }
+
+    /// Whether a record has changed since it was read.
+    pub(super) fn is_outdated(&self, entry: &Entry) -> bool {
+        let change = self.changes.get(&entry.record.id);
+        change.is_some_and(|change| change > entry.record.revision)
     }
 
     /// The store's record of an id has changed: it had this revision then.
