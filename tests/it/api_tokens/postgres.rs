@@ -134,9 +134,14 @@ fn without_the_database_known_tokens_and_other_peoples_tokens_still_work() {
         assert_eq!(service.check_token(&jwt).user(), Some("alice"));
     }
     postgres.restart();
+    let restarted = Instant::now();
     eventually("the recovery", || {
         (service.check_token(&fresh.token).status == 200).then_some(())
     });
+    eprintln!(
+        "the database is back: {:?} until a new token works",
+        restarted.elapsed()
+    );
     // The feed is back, too.
     desk.revoke(&known.id);
     refused(&mut service, &known.token);
@@ -251,9 +256,14 @@ fn a_promoted_standby_is_followed() {
     primary.stop();
     standby.promote();
     proxy.retarget(&format!("127.0.0.1:{}", standby.port()));
+    let promoted = Instant::now();
     let after = Desk::at(&superuser(&primary, standby.port()));
     after.revoke(&made.id);
     refused(&mut service, &made.token);
+    eprintln!(
+        "failover: {:?} until a revocation at the new primary counts",
+        promoted.elapsed()
+    );
     let new = after.make(&[]);
     eventually("the new primary", || {
         (service.check_token(&new.token).status == 200).then_some(())
