@@ -9,7 +9,8 @@ mod make;
 mod render;
 
 use std::{
-    env,
+    env, fs,
+    os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -135,23 +136,31 @@ fn load(file: &Path) -> anyhow::Result<(ApiTokensConfig, Vec<String>)> {
 }
 
 /// Whoever can read the configuration's secrets may do everything; who they say they are is written down.
-#[expect(clippy::disallowed_methods, reason = "the command line is an edge")]
 fn operator() -> By {
-    let login = env::var("SUDO_USER")
-        .or_else(|_| env::var("LOGNAME"))
-        .or_else(|_| env::var("USER"));
+    By {
+        actor: Actor::command_line(&login()),
+        source: None,
+        limits: None,
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "the command line is an edge")]
+fn login() -> String {
+    let mut named = ["SUDO_USER", "LOGNAME", "USER"].into_iter();
+    let named = named.find_map(|variable| env::var(variable).ok());
     let plain = |c: &char| c.is_ascii_alphanumeric() || "._-".contains(*c);
-    let login: String = login
+    let named: String = named
         .unwrap_or_default()
         .chars()
         .filter(plain)
         .take(64)
         .collect();
-    By {
-        actor: Actor::command_line(if login.is_empty() { "unknown" } else { &login }),
-        source: None,
-        limits: None,
+    if !named.is_empty() {
+        return named;
     }
+    // A container has no login; Linux tells whose the process is.
+    let own = fs::metadata("/proc/self").map(|process| process.uid());
+    own.map_or_else(|_no_proc| "unknown".to_owned(), |uid| format!("uid-{uid}"))
 }
 
 fn token_id(text: &str) -> anyhow::Result<ApiTokenId> {

@@ -6,7 +6,7 @@ use ipnet::IpNet;
 
 use crate::{
     api_token::{self, AccessLevel, Owner, PathPrefix, Scope},
-    identity::{Username, UsernamePolicy},
+    identity::{Username, UsernameError, UsernamePolicy},
 };
 
 /// Longest name of a token, in characters.
@@ -155,7 +155,19 @@ impl Rules {
         let owner = Owner::new(user);
         Username::parse(owner.as_str(), &self.usernames)
             .map(|_| owner)
-            .map_err(|error| invalid("user", error.to_string()))
+            .map_err(|error| {
+                // The error's own words name the setting of providers.
+                let is_reserved = error == UsernameError::Reserved;
+                let own_words = "the name is reserved (api_tokens.allow_reserved)".to_owned();
+                invalid(
+                    "user",
+                    if is_reserved {
+                        own_words
+                    } else {
+                        error.to_string()
+                    },
+                )
+            })
     }
 
     /// The life of a token.
