@@ -17,6 +17,7 @@ use std::{
 use super::Resolver;
 use crate::{
     config::{JudgeConfig, ProviderConfig, document::child, schema},
+    holder,
     identity::{Mapping, Username},
     outbound::{ExtraAuthorities, Outbound, UrlPolicy},
     provider::preset::Generic,
@@ -72,6 +73,14 @@ impl Resolver<'_> {
                 written: provider,
             };
             self.name(&format!("{}/name", section.pointer), section.name);
+            // Rules tell users of our own tokens by this name.
+            if section.name == holder::ISSUER {
+                let why = format!(
+                    "'{}' is the name of our own tokens: use another",
+                    section.name
+                );
+                self.problem(&format!("{}/name", section.pointer), why);
+            }
             self.lists(&section);
             let Some(form) = self.form(&section, urls) else {
                 // What stands beside the form is judged all the same.

@@ -36,10 +36,12 @@ fn names_are_unique_and_plain() {
   - { name: sso, jwt: { issuer: https://a.example }, audiences: [api], username: { claim: sub } }
   - { name: sso, jwt: { issuer: https://b.example }, audiences: [api], username: { claim: sub } }
   - { name: s/o, jwt: { issuer: https://c.example }, audiences: [api], username: { claim: sub } }
+  - { name: api_token, jwt: { issuer: https://d.example }, audiences: [api], username: { claim: sub } }
 ";
     assert_snapshot!(problems(&format!("{twice}{APPLICATIONS}")), @"
     c.yaml:3:7: provider 'sso' is there twice
     c.yaml:4:7: 'name' must be 1 to 63 letters, digits, '-' or '_', not 's/o'
+    c.yaml:5:7: 'api_token' is the name of our own tokens: use another
     ");
 }
 
