@@ -31,6 +31,7 @@ mod report;
 mod scenarios;
 mod server;
 mod start;
+mod timing;
 
 #[expect(
     dead_code,
@@ -153,6 +154,7 @@ fn run(options: &Options) {
     drop(service);
     if "API tokens".contains(&options.only) {
         own_tokens::measure(&options.service, &idp.issuer, effort, &mut report);
+        timing::measure(effort);
     }
     if "start".contains(&options.only) {
         report.starts = start::measure(&options.service, effort.starts);

@@ -272,6 +272,7 @@ class TestImage(unittest.TestCase):
             root = Path(folder)
             (root / "src").mkdir()
             (root / "proto").mkdir()
+            (root / "migrations").mkdir()
             (root / "build.rs").write_text("fn main() {}")
             (root / "Cargo.lock").write_text("")
             (root / "README.md").write_text("")
@@ -319,7 +320,7 @@ class TestCommand(unittest.TestCase):
             shutil.copytree(validate.DEPLOY, root / "deploy")
             shutil.copytree(validate.HERE, root / "tests/deploy", ignore=shutil.ignore_patterns("node_modules", "__pycache__"))
             (root / "tests/deploy/node_modules").symlink_to(validate.HERE / "node_modules")
-            for name in ("Cargo.toml", "Cargo.lock", "build.rs", "proto", "src", ".tools"):
+            for name in ("Cargo.toml", "Cargo.lock", "build.rs", "proto", "migrations", "docs", "src", ".tools"):
                 if (validate.ROOT / name).exists():
                     (root / name).symlink_to(validate.ROOT / name)
             text = (root / file).read_text()
