@@ -77,7 +77,7 @@ fn an_expired_token_is_refused_though_it_is_remembered() {
         "--application",
         "jira",
     ];
-    let made = desk.token(&[&fixed[..], &["--expires", "3s"]].concat());
+    let made = desk.token(&[&fixed[..], &["--expires", "15s"]].concat());
     let token = made["token"].as_str().expect("a token");
     assert_eq!(service.check_token(token).user(), Some("alice"));
     eventually("the end", || {
@@ -91,7 +91,7 @@ fn a_rotated_token_works_for_the_overlap_and_its_later_use_is_told() {
     let desk = Desk::sqlite();
     let mut service = desk.service();
     let old = desk.make(&["--scope", "write"]);
-    let rotated = desk.token(&["rotate", &old.id, "--overlap", "3s"]);
+    let rotated = desk.token(&["rotate", &old.id, "--overlap", "15s"]);
     let new = rotated["token"].as_str().expect("a token").to_owned();
     assert_eq!(
         (&rotated["replaces"], &rotated["access"]),

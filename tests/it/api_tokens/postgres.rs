@@ -349,7 +349,7 @@ fn a_writer_that_cannot_write_stops_no_request_and_its_queue_ends() {
         let lock = scope.spawn(|| {
             psql(
                 &superuser,
-                "BEGIN; LOCK TABLE api_token IN SHARE MODE; SELECT pg_sleep(50);",
+                "BEGIN; LOCK TABLE api_token IN SHARE MODE; SELECT pg_sleep(58);",
             )
         });
         let holder = "SELECT pid FROM pg_locks WHERE mode = 'ShareLock' AND granted AND relation = 'api_token'::regclass";
