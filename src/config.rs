@@ -28,7 +28,7 @@ use crate::{
     provider::Taken,
     request::Host,
     response::IdentityHeader,
-    route::{Product, PublicPath},
+    route::{DeniedPaths, Product, PublicPath},
     store::StoreLocation,
     verify::{claims::ClaimRules, jwt::JwtVerifier, keyring::KeySource, remote::RemoteCheck},
 };
@@ -196,6 +196,8 @@ pub struct ApplicationConfig {
     pub takes_foreign: bool,
     /// Paths that need no credential.
     pub public_paths: Vec<PublicPath>,
+    /// Paths that no caller with a token may reach.
+    pub denied_paths: DeniedPaths,
 }
 
 /// Limits of one check and of the cache.

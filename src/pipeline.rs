@@ -224,6 +224,7 @@ impl Pipeline {
                 };
                 let (identity, provider) = self.identify(question, trail).await?;
                 policy::decide(&identity, &provider)?;
+                policy::reaches(request, application)?;
                 Ok(Grant::As(identity))
             }
             Credential::Own(own) => {
@@ -263,6 +264,7 @@ impl Pipeline {
             api_tokens.exceeded(&known, refusal.reason());
             return Err(refusal.into());
         }
+        policy::reaches(asked.request, asked.application)?;
         api_tokens.used(&known, asked.request.source, asked.now);
         Ok(Grant::As(holder.identity))
     }

@@ -18,6 +18,9 @@ pub enum Refusal {
         /// The missing scope, as the configuration names it.
         scope: String,
     },
+    /// A path that is closed to callers with a token.
+    #[error("the path is closed to callers with a token (denied_paths)")]
+    DeniedPath,
     /// An API token for other applications.
     #[error("the API token is not for this application")]
     OtherApplication,
@@ -31,7 +34,7 @@ pub enum Refusal {
     #[error("the API token may only read")]
     ReadOnly,
     /// A rule must decide on a path that two readers could read differently.
-    #[error("the API token's limits cannot be applied to a path that is not canonical")]
+    #[error("a rule must decide on the path, and two readers could read it differently")]
     PathNotCanonical,
 }
 
@@ -43,6 +46,7 @@ impl Refusal {
             Self::OtherApplication | Self::OtherNetwork | Self::OtherPath | Self::ReadOnly => {
                 "api_token_scope"
             }
+            Self::DeniedPath => "path_denied",
             Self::PathNotCanonical => "path_not_canonical",
         }
     }
@@ -51,6 +55,7 @@ impl Refusal {
     pub fn message(&self) -> &'static str {
         match self {
             Self::InsufficientScope { .. } => "The access token lacks a required scope.",
+            Self::DeniedPath => "This path is not open to callers with a token.",
             Self::OtherApplication => "The API token is not for this application.",
             Self::OtherNetwork => "The API token may not be used from this address.",
             Self::OtherPath => "The API token is not for this path.",
@@ -65,6 +70,7 @@ impl Refusal {
     pub fn reason(&self) -> &'static str {
         match self {
             Self::InsufficientScope { .. } => "insufficient_scope",
+            Self::DeniedPath => "path_denied",
             Self::OtherApplication => "api_token_application",
             Self::OtherNetwork => "api_token_network",
             Self::OtherPath => "api_token_path",
@@ -85,6 +91,22 @@ pub fn decide(identity: &Identity, provider: &Provider) -> Result<(), Refusal> {
                 scope: scope.clone(),
             })
         })
+}
+
+/// Checks whether the path is open to callers with a token.
+pub fn reaches(request: &Request, application: &Application) -> Result<(), Refusal> {
+    if application.denied_paths.is_empty() {
+        return Ok(());
+    }
+    let path = request.path.canonical();
+    let path = path.ok_or(Refusal::PathNotCanonical)?;
+    if application
+        .denied_paths
+        .contain(path, &application.context_path)
+    {
+        return Err(Refusal::DeniedPath);
+    }
+    Ok(())
 }
 
 /// Checks what is asked for against the limits of an API token.

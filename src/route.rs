@@ -1,7 +1,10 @@
 //! Step 3: the request → the application it is for, and whether it needs a credential.
 
+mod denied;
+
 use std::{collections::HashMap, sync::Arc};
 
+pub use denied::DeniedPaths;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -37,6 +40,8 @@ pub struct Application {
     pub providers: Arc<Selector>,
     /// Paths that anybody may read.
     pub public_paths: Vec<PublicPath>,
+    /// Paths that no caller with a token may reach.
+    pub denied_paths: DeniedPaths,
 }
 
 /// A rule about paths that need no credential. Compared on canonical paths only.

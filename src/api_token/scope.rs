@@ -76,6 +76,11 @@ impl PathPrefix {
         Ok(Self(path.to_owned()))
     }
 
+    /// The path.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
     /// The path itself, or one below it.
     pub fn covers(&self, path: CanonicalPath<'_>) -> bool {
         path.as_str()

@@ -169,6 +169,7 @@ impl Parts {
                 takes_foreign: config.takes_foreign,
                 providers: self.shared_selector(config.providers),
                 public_paths: config.public_paths,
+                denied_paths: config.denied_paths,
             };
             routes.insert(application, config.hosts);
         }

@@ -282,6 +282,42 @@ pub struct Application {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(example = ["/status"])]
     pub public_paths: Vec<String>,
+    /// Paths that callers with a token cannot reach: `product_default` closes those where the product makes
+    /// credentials of its own (personal access tokens, sessions, OAuth, SSH keys), which would outlive the token. In a list,
+    /// write it beside further paths; each closes itself and everything below. An empty list closes nothing. With any
+    /// of them, a path that two servers could read differently (`..;`, `//`, `%2e`) is refused with 400.
+    #[serde(default)]
+    #[schemars(example = &"product_default", example = ["product_default", "/rest/admin"])]
+    pub denied_paths: DeniedPaths,
+}
+
+/// The word in `denied_paths` that stands for the product's own list.
+pub const PRODUCT_DEFAULT: &str = "product_default";
+
+/// One path, or several.
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
+#[serde(untagged)]
+pub enum DeniedPaths {
+    /// One, or the word.
+    One(String),
+    /// Several.
+    Many(Vec<String>),
+}
+
+impl Default for DeniedPaths {
+    fn default() -> Self {
+        Self::One(PRODUCT_DEFAULT.to_owned())
+    }
+}
+
+impl DeniedPaths {
+    /// All of them.
+    pub fn as_slice(&self) -> &[String] {
+        match self {
+            Self::One(path) => std::slice::from_ref(path),
+            Self::Many(paths) => paths,
+        }
+    }
 }
 
 /// What happens to requests with a credential that is the product's own business.

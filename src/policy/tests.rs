@@ -13,7 +13,7 @@ use crate::{
         },
     },
     provider::Selector,
-    route::Product,
+    route::{DeniedPaths, Product},
 };
 
 fn request(method: &str, path: &str, source: &str) -> Request {
@@ -58,6 +58,7 @@ fn application(product: Product, context_path: &str) -> Application {
         takes_foreign: false,
         providers: Arc::new(Selector::new(0)),
         public_paths: Vec::new(),
+        denied_paths: DeniedPaths::default(),
     }
 }
 

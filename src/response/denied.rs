@@ -75,14 +75,15 @@ fn challenge(denial: &Denial) -> Option<String> {
         Denial::MalformedCredential(_) | Denial::Refused(Refusal::PathNotCanonical) => {
             ", error=\"invalid_request\"".to_owned()
         }
+        Denial::MalformedRequest(_)
+        | Denial::NoRoute(_)
+        | Denial::NoUser(_)
+        | Denial::Refused(Refusal::DeniedPath)
+        | Denial::Undecided(_) => return None,
         Denial::Refused(Refusal::InsufficientScope { scope }) if is_scope_token(scope) => {
             format!(", error=\"insufficient_scope\", scope=\"{scope}\"")
         }
         Denial::Refused(_) => ", error=\"insufficient_scope\"".to_owned(),
-        Denial::MalformedRequest(_)
-        | Denial::NoRoute(_)
-        | Denial::NoUser(_)
-        | Denial::Undecided(_) => return None,
     };
     Some(format!("Bearer realm=\"{REALM}\"{attributes}"))
 }

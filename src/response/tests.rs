@@ -533,6 +533,15 @@ fn denials() -> Vec<(Denial, Face)> {
         all.push((refusal.into(), face));
     }
     all.push((
+        Refusal::DeniedPath.into(),
+        Face {
+            code: "path_denied",
+            message: "This path is not open to callers with a token.",
+            reason: "path_denied",
+            ..NO_USER
+        },
+    ));
+    all.push((
         Refusal::PathNotCanonical.into(),
         Face {
             code: "path_not_canonical",
@@ -658,8 +667,9 @@ fn group(denial: &Denial) -> usize {
             | Refusal::OtherPath
             | Refusal::ReadOnly,
         ) => 12,
-        Denial::Refused(Refusal::PathNotCanonical) => 13,
-        Denial::Undecided(_) => 14,
+        Denial::Refused(Refusal::DeniedPath) => 13,
+        Denial::Refused(Refusal::PathNotCanonical) => 14,
+        Denial::Undecided(_) => 15,
     }
 }
 
@@ -667,7 +677,7 @@ fn group(denial: &Denial) -> usize {
 fn every_denial_is_in_the_table() {
     let mut groups: Vec<usize> = denials().iter().map(|(denial, _)| group(denial)).collect();
     groups.dedup();
-    assert_eq!(groups, (0..=14).collect::<Vec<_>>());
+    assert_eq!(groups, (0..=15).collect::<Vec<_>>());
 }
 
 /// Git sends its password only to a server that asks for one, and reads the first scheme of each line.

@@ -67,10 +67,9 @@ pub(super) fn violation(schema: &Value, error: &ValidationError<'_>) -> Vec<(Str
         ValidationErrorKind::OneOfNotValid { context } => {
             format!("{what} must be one of {}", constants(context).join(", "))
         }
-        // There is one choice of forms: an address, or the secret that holds it.
         ValidationErrorKind::AnyOf { .. } => {
-            let example = around(schema, error).map_or(String::new(), example_in);
-            format!("{what} must be text{example}, or {{ file: FILE }}, or {{ env: NAME }}")
+            let forms = around(schema, error).map(forms_of).unwrap_or_default();
+            format!("{what} must be {}", forms.join(", or "))
         }
         ValidationErrorKind::Minimum { limit } => format!("{what} must be at least {limit}"),
         ValidationErrorKind::Maximum { limit } => format!("{what} must be at most {limit}"),
@@ -113,6 +112,18 @@ fn wrong_type(schema: &Value, error: &ValidationError<'_>, kind: &TypeKind, what
         }
         (_, found) => format!("{what} must be {plain}{example}, not {}", kind_of(found)),
     }
+}
+
+/// The forms between which a setting has the choice.
+fn forms_of(node: &Value) -> Vec<String> {
+    let alternatives = node.get("anyOf").and_then(Value::as_array);
+    let form = |one: &Value| match one.get("type").and_then(Value::as_str) {
+        Some("string") => format!("text{}", example_in(node)),
+        Some("array") => "a list".to_owned(),
+        // The only other form that there is: a secret.
+        Some(_) | None => "{ file: FILE }, or { env: NAME }".to_owned(),
+    };
+    alternatives.map_or_else(Vec::new, |all| all.iter().map(form).collect())
 }
 
 fn example_in(node: &Value) -> String {

@@ -10,7 +10,7 @@ use crate::{
     api_token::PathPrefix,
     config::{ApplicationConfig, ProviderConfig, schema},
     request::Host,
-    route::PublicPath,
+    route::{DeniedPaths, PublicPath},
 };
 
 impl Resolver<'_> {
@@ -45,6 +45,7 @@ impl Resolver<'_> {
                 context_path: self.context_path(&pointer, application),
                 takes_foreign: application.foreign_credentials == schema::Foreign::Native,
                 public_paths: self.public_paths(&pointer, application),
+                denied_paths: self.denied_paths(&pointer, application),
             });
         }
         applications
@@ -148,6 +149,28 @@ impl Resolver<'_> {
             self.problem(&format!("{pointer}/hosts/{at}"), format!("{name}: {why}"));
         }
         hosts
+    }
+
+    fn denied_paths(&mut self, pointer: &str, application: &schema::Application) -> DeniedPaths {
+        let mut product = None;
+        let mut own = Vec::new();
+        for (at, written) in application.denied_paths.as_slice().iter().enumerate() {
+            if written == schema::PRODUCT_DEFAULT {
+                product = Some(application.product);
+                continue;
+            }
+            match PathPrefix::parse(written) {
+                Ok(path) => own.push(path),
+                Err(error) => self.problem(
+                    &format!("{pointer}/denied_paths/{at}"),
+                    format!(
+                        "{}: '{written}' in 'denied_paths': {error}, or the word product_default",
+                        application.name
+                    ),
+                ),
+            }
+        }
+        DeniedPaths::new(product, own)
     }
 
     fn context_path(&mut self, pointer: &str, application: &schema::Application) -> String {

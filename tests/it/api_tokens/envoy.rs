@@ -8,6 +8,7 @@ use crate::support::{
     envoy::{Envoy, Options},
     eventually,
     service::Service,
+    tokens::Token,
     upstream::Upstream,
 };
 
@@ -129,6 +130,15 @@ const AROUND: [(&str, &str); 4] = [
     ("/rest/api/2/project/x//", "project;/../user"),
 ];
 
+/// The most helpful that Envoy can be.
+fn normalising() -> Value {
+    json!({
+        "normalize_path": true,
+        "merge_slashes": true,
+        "path_with_escaped_slashes_action": "UNESCAPE_AND_FORWARD",
+    })
+}
+
 /// A path below the limit that no reader reads otherwise.
 fn is_below_the_limit(line: &str) -> bool {
     let path = line.split(' ').nth(1).expect("a target");
@@ -142,12 +152,7 @@ fn is_below_the_limit(line: &str) -> bool {
 /// Whatever Envoy makes of a path, the product gets a path below the limit or nothing.
 #[test]
 fn no_spelling_of_a_path_gets_a_limited_token_out_of_its_limit() {
-    let normalising = json!({
-        "normalize_path": true,
-        "merge_slashes": true,
-        "path_with_escaped_slashes_action": "UNESCAPE_AND_FORWARD",
-    });
-    for manager in [json!({}), normalising] {
+    for manager in [json!({}), normalising()] {
         let scene = Scene::start(manager);
         let limit = ["--path", "/rest/api/2/project", "--scope", "write"];
         let made = scene.desk.make(&limit);
@@ -169,5 +174,48 @@ fn no_spelling_of_a_path_gets_a_limited_token_out_of_its_limit() {
             .iter()
             .find(|request| !is_below_the_limit(&request.line));
         assert!(outside.is_none(), "{outside:?}");
+    }
+}
+
+/// A token that made another credential would live on in it.
+#[test]
+fn no_token_reaches_what_makes_credentials_in_any_spelling() {
+    let spellings = [
+        "/rest/pat/latest/tokens",
+        "/REST/Pat/latest/tokens",
+        "/jira/rest/pat/latest/tokens",
+        "/rest/pat",
+        "/rest/pat/",
+        "/rest/pat?x=1",
+        "//rest/pat/latest/tokens",
+        "/rest//pat/latest/tokens",
+        "/rest/./pat/latest/tokens",
+        "/rest/x/../pat/latest/tokens",
+        "/rest/x/..;/pat/latest/tokens",
+        "/rest/x/%2e%2e/pat/latest/tokens",
+        "/rest/x/%2e%2e;/pat/latest/tokens",
+        "/rest;x=1/pat/latest/tokens",
+        "/rest/pat;x=1/latest/tokens",
+        "/rest/%70at/latest/tokens",
+        "/rest%2fpat/latest/tokens",
+        "/rest\\pat\\latest\\tokens",
+        "/rest/auth/1/session",
+        "/rest/oauth2/latest/token",
+        "/plugins/servlet/oauth/access-token",
+    ];
+    for manager in [json!({}), normalising()] {
+        let scene = Scene::start(manager);
+        let made = scene.desk.make(&["--scope", "write"]);
+        let jwt = Token::of(&scene.desk.idp().issuer).signed();
+        for token in [&made.token, &jwt] {
+            let authorization = format!("Authorization: Bearer {token}");
+            for path in spellings {
+                let answer = scene.ask("POST", path, &[&authorization, "Content-Length: 0"]);
+                assert!([400, 403].contains(&answer.status), "{path}: {answer:?}");
+            }
+            let open = scene.ask("GET", "/rest/api/2/myself", &[&authorization]);
+            assert_eq!(open.status, 200);
+        }
+        assert_eq!(scene.upstream.seen().len(), 2, "the two that are open");
     }
 }

@@ -168,6 +168,7 @@ fn config_show_hides_nothing_of_a_preset() {
       hosts:
       - jira-api.example.com
       foreign_credentials: deny
+      denied_paths: product_default
     outbound:
       allow_loopback_http: false
     limits:
