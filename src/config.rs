@@ -192,6 +192,8 @@ pub struct ApplicationConfig {
     pub product: Product,
     /// Empty, or a canonical path that does not end in `/`.
     pub context_path: String,
+    /// Requests without a credential are passed on.
+    pub takes_none: bool,
     /// Credentials of the product itself are passed on.
     pub takes_foreign: bool,
     /// Paths that need no credential.

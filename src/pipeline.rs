@@ -213,7 +213,12 @@ impl Pipeline {
             Access::Public => return Ok(Grant::Anonymous),
             Access::Protected(selector) => selector,
         };
-        match Credential::extract(request)?.ok_or(Denial::NoCredential)? {
+        let credential = match Credential::extract(request)? {
+            Some(credential) => credential,
+            None if application.takes_none => return Ok(Grant::Native),
+            None => return Err(Denial::NoCredential),
+        };
+        match credential {
             Credential::Bearer(token) => {
                 trail.credential = CredentialKind::Bearer;
                 let question = Question {

@@ -34,6 +34,8 @@ pub struct Application {
     pub product: Product,
     /// Where it begins: empty, or a canonical path that does not end in `/`.
     pub context_path: Box<str>,
+    /// Lets requests without a credential pass, for the product to judge.
+    pub takes_none: bool,
     /// Lets credentials of the product itself pass, for the product to judge.
     pub takes_foreign: bool,
     /// The providers whose tokens it accepts.

@@ -166,6 +166,7 @@ impl Parts {
                 name: config.name.into(),
                 product: config.product,
                 context_path: config.context_path.into(),
+                takes_none: config.takes_none,
                 takes_foreign: config.takes_foreign,
                 providers: self.shared_selector(config.providers),
                 public_paths: config.public_paths,

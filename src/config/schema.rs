@@ -275,6 +275,10 @@ pub struct Application {
     #[serde(default, skip_serializing_if = "String::is_empty")]
     #[schemars(example = &"/jira")]
     pub context_path: String,
+    /// What happens to requests without a credential: `native` leaves them to the product, so that its pages and
+    /// sessions in a browser keep working while callers with tokens move over.
+    #[serde(default)]
+    pub without_credentials: Foreign,
     /// What happens to requests with a password of the product (`Basic`).
     #[serde(default)]
     pub foreign_credentials: Foreign,
@@ -320,7 +324,7 @@ impl DeniedPaths {
     }
 }
 
-/// What happens to requests with a credential that is the product's own business.
+/// What happens to requests that are the product's own business.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Foreign {

@@ -55,6 +55,7 @@ fn application(product: Product, context_path: &str) -> Application {
         name: "app".into(),
         product,
         context_path: context_path.into(),
+        takes_none: false,
         takes_foreign: false,
         providers: Arc::new(Selector::new(0)),
         public_paths: Vec::new(),

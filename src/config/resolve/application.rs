@@ -43,6 +43,7 @@ impl Resolver<'_> {
                 providers: chosen,
                 product: application.product,
                 context_path: self.context_path(&pointer, application),
+                takes_none: application.without_credentials == schema::Foreign::Native,
                 takes_foreign: application.foreign_credentials == schema::Foreign::Native,
                 public_paths: self.public_paths(&pointer, application),
                 denied_paths: self.denied_paths(&pointer, application),

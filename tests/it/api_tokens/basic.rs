@@ -143,3 +143,38 @@ fn two_credentials_are_never_chosen_between() {
     let query = Check::get("/x?os_username=bob&os_password=x").bearer(&alice.token);
     assert_eq!(service.check(query.build()).status, 400);
 }
+
+/// Somebody's browser: the product knows its session, and nobody else's name arrives.
+#[test]
+fn a_request_without_a_credential_follows_the_applications_rule() {
+    let desk = Desk::sqlite();
+    let mut service = desk.service();
+    let at = |host: &str| {
+        Check::new("GET", host, "/browse")
+            .header("cookie", "JSESSIONID=1")
+            .header("x-remote-user", "admin")
+            .header("X.Remote.User", "admin")
+    };
+    let denied = service.check(at("jira.example.com").build());
+    assert_eq!((denied.status, denied.reason()), (401, "no_credential"));
+    let passed = service.check(at("wiki.example.com").build());
+    assert_eq!((passed.status, passed.reason()), (200, "native"));
+    assert_eq!(passed.headers, [], "nobody is named");
+    assert_eq!(passed.metadata["credential"], "none");
+    let gone = |name: &str| passed.removes.iter().any(|removed| removed == name);
+    assert!(gone("x-remote-user") && gone("X.Remote.User") && !gone("cookie"));
+    // What is a credential, however bad, is never taken for none.
+    for bad in [
+        "Bearer",
+        "Bearer !",
+        "Basic !",
+        "Digest x",
+        "Bearer axt_x",
+        "",
+    ] {
+        let outcome = service.check(at("wiki.example.com").header("authorization", bad).build());
+        assert_ne!(outcome.status, 200, "{bad:?}");
+    }
+    let query = service.check(Check::new("GET", "wiki.example.com", "/x?os_username=a").build());
+    assert_eq!(query.status, 400);
+}

@@ -81,7 +81,7 @@ impl Desk {
              usage_interval: 1s\n  max_per_user: 10000\n\
              applications:\n  \
              - {{ name: jira, product: jira, hosts: [jira.example.com, 127.0.0.1], public_paths: [/status] }}\n  \
-             - {{ name: wiki, product: confluence, hosts: [wiki.example.com], foreign_credentials: native }}\n  \
+             - {{ name: wiki, product: confluence, hosts: [wiki.example.com], foreign_credentials: native, without_credentials: native }}\n  \
              - {{ name: bitbucket, product: bitbucket, hosts: [bitbucket-api.example.com] }}\n\
              outbound: {{ allow_loopback_http: true }}\n",
             issuer = self.idp.issuer,

@@ -167,6 +167,7 @@ fn config_show_hides_nothing_of_a_preset() {
       product: jira
       hosts:
       - jira-api.example.com
+      without_credentials: deny
       foreign_credentials: deny
       denied_paths: product_default
     outbound:
