@@ -18,7 +18,7 @@ use sqlx::{
 };
 use tokio::{
     sync::{Semaphore, SemaphorePermit},
-    time::timeout,
+    time::{sleep, timeout},
 };
 use url::Url;
 
@@ -28,6 +28,7 @@ use super::{
 };
 
 const MOST: usize = 10;
+const BETWEEN_GREETINGS: Duration = Duration::from_millis(5);
 
 /// All of them.
 pub(super) struct Sessions {
@@ -141,9 +142,7 @@ impl Sessions {
         let options = AnyConnectOptions::from_url(&self.url()?)?.disable_statement_logging();
         let connecting = async {
             let mut connection = AnyConnection::connect_with(&options).await?;
-            sqlx::raw_sql(self.dialect.greeting())
-                .execute(&mut connection)
-                .await?;
+            self.greet(&mut connection).await?;
             let copy = sqlx::raw_sql(self.dialect.is_copy())
                 .fetch_all(&mut connection)
                 .await?;
@@ -154,6 +153,20 @@ impl Sessions {
             }
         };
         within(self.patience.acquire, connecting).await
+    }
+
+    /// The switch to WAL needs a new file for itself, and there SQLite does not wait as `busy_timeout` says:
+    /// two readers that both want to write would wait for each other. So the waiting is ours, until the caller's
+    /// patience ends.
+    async fn greet(&self, connection: &mut AnyConnection) -> Result<(), StoreError> {
+        loop {
+            let greeting = sqlx::raw_sql(self.dialect.greeting());
+            match greeting.execute(&mut *connection).await.map_err(Into::into) {
+                Ok(_) => return Ok(()),
+                Err(StoreError::Timeout) => sleep(BETWEEN_GREETINGS).await,
+                Err(error) => return Err(error),
+            }
+        }
     }
 
     fn url(&self) -> Result<Url, StoreError> {

@@ -97,11 +97,14 @@ fn what_another_version_or_program_made_is_not_touched() {
 
 #[test]
 fn several_processes_may_begin_with_an_empty_file() {
-    let directory = TempDir::new().unwrap();
-    let url = format!("sqlite://{}", directory.path().join("tokens.db").display());
-    runtime().block_on(async {
-        futures_util::future::join_all((0..6).map(|_| open(&url))).await;
-    });
+    // Which of them meets which is up to chance: many files, for that every order comes up.
+    for _ in 0..30 {
+        let directory = TempDir::new().unwrap();
+        let url = format!("sqlite://{}", directory.path().join("tokens.db").display());
+        runtime().block_on(async {
+            futures_util::future::join_all((0..6).map(|_| open(&url))).await;
+        });
+    }
 }
 
 #[test]
