@@ -16,6 +16,7 @@ pub mod pipeline;
 
 // What the walk stands on.
 pub mod config;
+pub mod access;
 pub mod api_token;
 pub mod store;
 pub mod outbound;

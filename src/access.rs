@@ -1,0 +1,3 @@
+//! What an application asks of those whom it knows.
+
+pub mod rule;
