@@ -143,8 +143,9 @@ impl App {
         });
         let cache = TokenCache::new(&random()?, config.limits.into());
         let service = AuthorizationService {
-            pipeline: Arc::new(Pipeline::new(routes, cache, judge)),
+            pipeline: Arc::new(Pipeline::new(routes, cache, judge, config.enforcement)),
             identity_header: Arc::new(config.identity_header),
+            trusted_hops: config.trusted_hops,
             check_timeout: config.limits.check_timeout,
             clock,
             metrics,

@@ -21,14 +21,15 @@ use jiff::{Span, SpanRelativeTo};
 pub use problem::{Problem, Problems};
 
 use crate::{
+    access::Access,
     api_token::Peppers,
     desk::Rules,
-    identity::{GroupRule, Mapping, Unstable, UsernamePolicy},
+    identity::{Keep, Mapping, Unstable, UsernamePolicy},
     outbound::{ExtraAuthorities, UrlPolicy},
     provider::Taken,
     request::Host,
     response::IdentityHeader,
-    route::{DeniedPaths, Product, PublicPath},
+    route::{DeniedPaths, Enforcement, Messages, NativeTraffic, Product, PublicPath, Upgrades},
     store::StoreLocation,
     verify::{claims::ClaimRules, jwt::JwtVerifier, keyring::KeySource, remote::RemoteCheck},
 };
@@ -45,6 +46,10 @@ pub struct Config {
     pub identity_header: IdentityHeader,
     /// Where requests may go.
     pub urls: UrlPolicy,
+    /// What is done with decisions about requests to no application.
+    pub enforcement: Enforcement,
+    /// Addresses at the right end of `X-Forwarded-For` that proxies have written; 0: none is believed.
+    pub trusted_hops: u8,
     /// All providers.
     pub providers: Vec<ProviderConfig>,
     /// Our own tokens; `None`: there are none.
@@ -97,8 +102,8 @@ pub struct ProviderConfig {
     pub judge: JudgeConfig,
     /// How its users are named.
     pub mapping: Mapping,
-    /// Where their groups are; `None`: unknown.
-    pub groups: Option<GroupRule>,
+    /// What else of their claims is kept.
+    pub keep: Keep,
     /// Claims of it that are no names to rely on.
     pub unstable: &'static [Unstable],
     /// Tokens that were made for somebody else are accepted, because the operator said so.
@@ -192,14 +197,20 @@ pub struct ApplicationConfig {
     pub product: Product,
     /// Empty, or a canonical path that does not end in `/`.
     pub context_path: String,
-    /// Requests without a credential are passed on.
-    pub takes_none: bool,
-    /// Credentials of the product itself are passed on.
-    pub takes_foreign: bool,
+    /// What is done with decisions about it.
+    pub enforcement: Enforcement,
+    /// What is passed on without an identity.
+    pub native: NativeTraffic,
+    /// Connections that may outlive the decision about them.
+    pub upgrades: Upgrades,
     /// Paths that need no credential.
     pub public_paths: Vec<PublicPath>,
     /// Paths that no caller with a token may reach.
     pub denied_paths: DeniedPaths,
+    /// What else is asked of those whom it knows.
+    pub access: Access,
+    /// What the operator says to those who are denied.
+    pub messages: Messages,
 }
 
 /// Limits of one check and of the cache.

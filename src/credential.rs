@@ -8,6 +8,7 @@
 //! CVE-2026-26308).
 
 mod basic;
+mod product_token;
 
 use secrecy::{ExposeSecret, SecretString};
 
@@ -33,12 +34,21 @@ const QUERY_CREDENTIALS: [&str; 5] = [
 
 /// The one credential of a request.
 pub enum Credential<'a> {
-    /// A token of an identity provider, or of a product.
+    /// A token of an identity provider.
     Bearer(BearerToken<'a>),
     /// A token of ours, or what begins like one.
     Own(OwnCredential<'a>),
-    /// A user's password at the product.
+    /// One of the product's own, which only the product can judge.
+    Foreign(Foreign),
+}
+
+/// A credential that a product has given out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Foreign {
+    /// A user's password.
     Password,
+    /// A personal access token, or an HTTP access token of Bitbucket. No provider is ever shown one.
+    ProductToken,
 }
 
 /// A bearer token (RFC 6750 §2.1): a non-empty `b64token`. Has no `Debug`, so it cannot be logged.
@@ -120,13 +130,15 @@ impl<'a> Credential<'a> {
             let token = BearerToken::from_b64token(credential)?;
             Ok(if api_token::is_own(token.0) {
                 Self::Own(OwnCredential::bearer(token.0))
+            } else if product_token::has_shape(token.0) {
+                Self::Foreign(Foreign::ProductToken)
             } else {
                 Self::Bearer(token)
             })
         } else if scheme.eq_ignore_ascii_case(b"basic") {
             Ok(match Basic::parse(credential)? {
                 Basic::Ours { claim, token } => Self::Own(OwnCredential::basic(claim, token)),
-                Basic::Password => Self::Password,
+                Basic::Password => Self::Foreign(Foreign::Password),
             })
         } else {
             Err(MalformedCredential::UnsupportedScheme)
@@ -206,7 +218,8 @@ mod tests {
         Credential::parse(value.as_bytes()).map(|credential| match credential {
             Credential::Bearer(token) => token.expose(),
             Credential::Own(_) => "(own)",
-            Credential::Password => "(password)",
+            Credential::Foreign(Foreign::Password) => "(password)",
+            Credential::Foreign(Foreign::ProductToken) => "(product token)",
         })
     }
 

@@ -23,7 +23,6 @@ use crate::{
     request::Request,
     response::{self, IdentityHeader},
     telemetry,
-    verify::Unavailable,
 };
 
 /// The answer leaves this much earlier than Envoy stops waiting: a late answer is an error to
@@ -37,6 +36,8 @@ pub struct AuthorizationService {
     pub pipeline: Arc<Pipeline>,
     /// The header that carries the user.
     pub identity_header: Arc<IdentityHeader>,
+    /// Addresses at the right end of `X-Forwarded-For` that are believed.
+    pub trusted_hops: u8,
     /// Longest check.
     pub check_timeout: Duration,
     /// The time.
@@ -58,7 +59,7 @@ pub struct Answer {
 impl AuthorizationService {
     /// Decides about one check.
     pub async fn answer(&self, check: CheckRequest, now: Now, deadline: Instant) -> Answer {
-        let (request, decision) = match Request::parse(check) {
+        let (request, decision) = match Request::parse(check, self.trusted_hops) {
             Ok(request) => {
                 let decision = self.pipeline.check(&request, now, deadline).await;
                 (Some(request), decision)
@@ -67,10 +68,7 @@ impl AuthorizationService {
         };
         // A grant that comes too late is none: Envoy may already have given up on it.
         let decision = if self.clock.now().instant > deadline {
-            Decision {
-                verdict: Err(Unavailable::Deadline.into()),
-                ..decision
-            }
+            decision.too_late()
         } else {
             decision
         };
@@ -80,6 +78,15 @@ impl AuthorizationService {
             decision,
             request,
             response,
+        }
+    }
+
+    /// Answers alike, explains itself, and leaves no notes about the tokens that it meets.
+    #[must_use]
+    pub fn for_trials(&self) -> Self {
+        Self {
+            pipeline: Arc::new(self.pipeline.for_trials()),
+            ..self.clone()
         }
     }
 
@@ -144,7 +151,7 @@ mod tests {
         clock::SystemClock,
         pb::envoy::service::auth::v3::check_response::HttpResponse,
         pipeline::{CacheLimits, TokenCache},
-        route::Routes,
+        route::{Enforcement, Routes},
     };
 
     #[tokio::test(start_paused = true)]
@@ -156,8 +163,14 @@ mod tests {
         };
         let cache = TokenCache::new(&[0; 32], limits);
         let service = AuthorizationService {
-            pipeline: Arc::new(Pipeline::new(Routes::default(), cache, None)),
+            pipeline: Arc::new(Pipeline::new(
+                Routes::default(),
+                cache,
+                None,
+                Enforcement::Enforce,
+            )),
             identity_header: Arc::new(IdentityHeader::new("x-remote-user", &[]).expect("a name")),
+            trusted_hops: 0,
             check_timeout: Duration::from_secs(1),
             clock: Arc::new(SystemClock),
             metrics: Metrics::new(),

@@ -6,7 +6,7 @@
 
 mod memory;
 
-use std::{fmt, net::IpAddr, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, fmt, net::IpAddr, sync::Arc, time::Duration};
 
 use tokio::{runtime::Handle, sync::Semaphore, time::timeout};
 use tracing::warn;
@@ -321,6 +321,7 @@ impl Court {
                 valid_until: record.expires_at,
                 voucher: Voucher::Record,
                 groups: Groups::Unknown,
+                claims: BTreeMap::new(),
             }),
             scope: Arc::new(record.scope.clone()),
         }

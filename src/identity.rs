@@ -5,7 +5,7 @@ mod mapping;
 mod stability;
 mod username;
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 pub use groups::{GroupFormat, GroupRule, Groups};
 pub use mapping::{Mapping, MappingError, UsernameRule};
@@ -13,7 +13,9 @@ pub use stability::{Stability, Unstable};
 pub(crate) use username::anchored;
 pub use username::{Username, UsernameError, UsernamePolicy};
 
-use crate::verify::{Verified, Voucher};
+use serde_json::Value;
+
+use crate::verify::{Verified, Voucher, claims::ClaimPath};
 
 /// A user whom a provider vouches for. Everything later steps may rely on.
 #[derive(Clone, Debug)]
@@ -32,6 +34,17 @@ pub struct Identity {
     pub voucher: Voucher,
     /// What the user belongs to.
     pub groups: Groups,
+    /// Claims that rules may read, by the name under which the operator has asked to keep them.
+    pub claims: BTreeMap<String, Value>,
+}
+
+/// What is kept of a token's claims, besides the user's name.
+#[derive(Clone, Debug, Default)]
+pub struct Keep {
+    /// Finds the groups; `None`: they are unknown.
+    pub groups: Option<GroupRule>,
+    /// Claims for rules, by the name that rules have for them.
+    pub claims: Vec<(String, ClaimPath)>,
 }
 
 impl Identity {
@@ -40,13 +53,20 @@ impl Identity {
         verified: Verified,
         provider: Arc<str>,
         mapping: &Mapping,
-        groups: Option<&GroupRule>,
+        keep: &Keep,
     ) -> Result<Self, MappingError> {
         let username = mapping.username(&verified)?;
-        let groups = groups.map_or(Groups::Unknown, |rule| rule.read(&verified.claims));
+        let claims = &verified.claims;
+        let groups = keep.groups.as_ref();
+        let groups = groups.map_or(Groups::Unknown, |rule| rule.read(claims));
+        let kept = keep.claims.iter().filter_map(|(name, path)| {
+            let value = claims.at(path)?;
+            Some((name.clone(), value.clone()))
+        });
         Ok(Self {
             username,
             groups,
+            claims: kept.collect(),
             provider,
             client: verified.facts.client,
             scopes: verified.facts.scopes,
@@ -62,10 +82,31 @@ impl Identity {
             .iter()
             .map(|scope| scope.len() + size_of::<String>())
             .sum();
+        let claims = self.claims.iter();
+        let claims: usize = claims
+            .map(|(name, value)| name.len() + size_of::<String>() + weight_of(value))
+            .sum();
         size_of::<Self>()
             + self.username.as_str().len()
             + self.client.as_ref().map_or(0, String::len)
             + scopes
             + self.groups.weight()
+            + claims
     }
+}
+
+/// Bytes of a claim in memory, roughly.
+fn weight_of(value: &Value) -> usize {
+    let inside = match value {
+        Value::Null | Value::Bool(_) | Value::Number(_) => 0,
+        Value::String(text) => text.len(),
+        Value::Array(list) => list.iter().map(weight_of).sum(),
+        Value::Object(members) => {
+            let members = members.iter();
+            members
+                .map(|(name, value)| name.len() + weight_of(value))
+                .sum()
+        }
+    };
+    inside + size_of::<Value>()
 }

@@ -130,8 +130,8 @@ impl Inspector {
                 };
             }
         };
-        let (name, groups) = (Arc::clone(&self.provider.name), &self.provider.groups);
-        match Identity::establish(verified, name, &self.provider.mapping, groups.as_ref()) {
+        let (name, keep) = (Arc::clone(&self.provider.name), &self.provider.keep);
+        match Identity::establish(verified, name, &self.provider.mapping, keep) {
             Ok(identity) => Inspection {
                 groups: identity.groups.known().map(<[String]>::to_vec),
                 user: Some(identity.username.to_string()),

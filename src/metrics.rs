@@ -51,6 +51,7 @@ struct DecisionLabels {
     provider: Name,
     status: u16,
     reason: &'static str,
+    enforcement: &'static str,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -244,16 +245,18 @@ impl Metrics {
     /// Counts one answered check.
     pub fn count_decision(&self, decision: &Decision, took: Duration) {
         let trail = &decision.trail;
+        let application = trail.application.as_ref();
         let status = decision
             .verdict
             .as_ref()
             .map_or_else(|denial| denial.status().code(), |_| 200);
         self.decisions
             .get_or_create(&DecisionLabels {
-                application: Name(trail.application.clone()),
+                application: Name(application.map(|one| Arc::clone(&one.name))),
                 provider: Name(trail.provider.clone()),
                 status,
                 reason: response::reason(&decision.verdict),
+                enforcement: trail.enforcement.as_str(),
             })
             .inc();
         let verdict = match status {

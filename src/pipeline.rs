@@ -3,26 +3,28 @@
 //! request → route → credential → provider → verify → identity → policy → verdict
 
 mod cache;
+mod trail;
 
-use std::{fmt, sync::Arc};
+use std::sync::Arc;
 
 use tokio::time::{Instant, timeout_at};
 
 pub use cache::{CacheLimits, CacheSizes, Fingerprint, TokenCache};
 use cache::{Known, TokenKey};
+pub use trail::{CredentialKind, Decision, TokenId, Trail};
 
 use crate::{
-    api_token::{ApiToken, ApiTokenId},
+    api_token::ApiToken,
     clock::Now,
     credential::{BearerToken, Credential, OwnCredential, OwnedToken},
     flights::Flights,
     holder::{ApiTokenRejection, ApiTokens},
     identity::Identity,
-    policy,
+    policy::{self, Bounds, Refusal},
     provider::{Issuer, Judge, NoProvider, NotSelected, Provider, Selected, Selector},
     request::Request,
-    route::{Access, Application, Routes},
-    verdict::{Denial, Grant, Verdict},
+    route::{Application, Enforcement, Protection, Routes},
+    verdict::{Denial, Grant, Native, Verdict, enforced},
     verify::{TokenError, Unavailable, Verified, jws::UnverifiedJws, jwt::IssuerKeys},
 };
 
@@ -33,111 +35,23 @@ pub struct Pipeline {
     cache: Arc<TokenCache>,
     flights: Arc<Flights<TokenKey, Known, Denial>>,
     api_tokens: Option<ApiTokens>,
-}
-
-/// The outcome of one walk, and what was learnt on the way.
-#[derive(Clone, Debug)]
-pub struct Decision {
-    /// May the request pass, and as whom?
-    pub verdict: Verdict,
-    /// How far the walk got.
-    pub trail: Trail,
-}
-
-/// What is known about a request, as far as the walk got. Holds nothing secret.
-#[derive(Clone, Debug, Default)]
-pub struct Trail {
-    /// The application that was found.
-    pub application: Option<Arc<str>>,
-    /// The provider that was chosen.
-    pub provider: Option<Arc<str>>,
-    /// What kind of credential was read.
-    pub credential: CredentialKind,
-    /// Which token it is.
-    pub token_id: Option<TokenId>,
-    /// The identity was remembered, not verified again.
-    pub cached: bool,
-    /// A user name and a password may be asked for: the password would be an API token.
-    pub takes_basic: bool,
-}
-
-/// Tells tokens apart in logs and metadata, and is no secret.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum TokenId {
-    /// A provider's token: equal for equal tokens in one process, useless elsewhere.
-    Fingerprint(Fingerprint),
-    /// One of ours, or what claims to be it.
-    Issued(ApiTokenId),
-}
-
-impl fmt::Display for TokenId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Fingerprint(fingerprint) => fingerprint.fmt(f),
-            Self::Issued(id) => id.fmt(f),
-        }
-    }
-}
-
-/// What kind of credential a request carries.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum CredentialKind {
-    /// None that could be read.
-    #[default]
-    None,
-    /// A bearer token that we do not understand.
-    Bearer,
-    /// A bearer token that is a JWT, verified here.
-    Jwt,
-    /// One of our own tokens.
-    ApiToken,
-    /// A password of the product.
-    Password,
-}
-
-impl CredentialKind {
-    /// For logs and metadata.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::None => "none",
-            Self::Bearer => "opaque",
-            Self::Jwt => "jwt",
-            Self::ApiToken => "api_token",
-            Self::Password => "password",
-        }
-    }
-}
-
-impl fmt::Display for CredentialKind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
-
-impl Trail {
-    fn judged_by(&mut self, provider: &Provider) {
-        self.credential = match provider.judge {
-            Judge::Jwt(_) => CredentialKind::Jwt,
-            Judge::Remote(_) => CredentialKind::Bearer,
-        };
-        self.provider = Some(Arc::clone(&provider.name));
-    }
-}
-
-impl Decision {
-    /// A denial before the walk began.
-    pub fn denied(denial: impl Into<Denial>) -> Self {
-        Self {
-            verdict: Err(denial.into()),
-            trail: Trail::default(),
-        }
-    }
+    /// For requests to no application.
+    enforcement: Enforcement,
+    /// Says what every policy says, for a person.
+    explains: bool,
 }
 
 impl Pipeline {
     /// Puts the parts together.
-    pub fn new(routes: Routes, cache: TokenCache, api_tokens: Option<ApiTokens>) -> Self {
+    pub fn new(
+        routes: Routes,
+        cache: TokenCache,
+        api_tokens: Option<ApiTokens>,
+        enforcement: Enforcement,
+    ) -> Self {
         Self {
+            enforcement,
+            explains: false,
             routes: Arc::new(routes),
             cache: Arc::new(cache),
             flights: Arc::new(Flights::new(None)),
@@ -157,11 +71,17 @@ impl Pipeline {
 
     /// Decides about one request, before `deadline` in any case.
     pub async fn check(&self, request: &Request, now: Now, deadline: Instant) -> Decision {
-        let mut trail = Trail::default();
+        let mut trail = Trail {
+            enforcement: self.enforcement,
+            ..Trail::default()
+        };
         let verdict = timeout_at(deadline, self.walk(request, now, deadline, &mut trail))
             .await
             .unwrap_or(Err(Unavailable::Deadline.into()));
-        Decision { verdict, trail }
+        Decision {
+            verdict: enforced(verdict, trail.enforcement),
+            trail,
+        }
     }
 
     /// Whose token this is, for callers of our own API: the same steps and the same memory as for a request.
@@ -181,14 +101,15 @@ impl Pipeline {
         let judged = async {
             let mut trail = Trail::default();
             let (identity, provider) = self.identify(question, &mut trail).await?;
-            policy::decide(&identity, &provider)?;
+            policy::has_required_scopes(&identity, &provider)?;
             Ok((identity, provider))
         };
         let judged = timeout_at(deadline, judged).await;
         judged.unwrap_or(Err(Unavailable::Deadline.into()))
     }
 
-    /// The same walk, with the same memory, that leaves no notes about the tokens that it meets: a trial is no use.
+    /// The same walk, with the same memory, that explains itself and leaves no notes about the tokens that it meets: a
+    /// trial is no use.
     #[must_use]
     pub fn for_trials(&self) -> Self {
         Self {
@@ -196,6 +117,8 @@ impl Pipeline {
             cache: Arc::clone(&self.cache),
             flights: Arc::clone(&self.flights),
             api_tokens: self.api_tokens.as_ref().map(ApiTokens::for_trials),
+            enforcement: self.enforcement,
+            explains: true,
         }
     }
 
@@ -207,16 +130,19 @@ impl Pipeline {
         trail: &mut Trail,
     ) -> Verdict {
         let application = self.routes.find(request)?;
-        trail.application = Some(Arc::clone(&application.name));
+        trail.application = Some(Arc::clone(application));
+        trail.enforcement = application.enforcement;
         trail.takes_basic = self.api_tokens.is_some();
-        let selector = match application.access(request) {
-            Access::Public => return Ok(Grant::Anonymous),
-            Access::Protected(selector) => selector,
+        if application.enforcement == Enforcement::Off {
+            return Ok(Grant::Native(Native::Unchecked));
+        }
+        application.admit(request)?;
+        let selector = match application.protection(request) {
+            Protection::Public => return Ok(Grant::Anonymous),
+            Protection::Protected(selector) => selector,
         };
-        let credential = match Credential::extract(request)? {
-            Some(credential) => credential,
-            None if application.takes_none => return Ok(Grant::Native),
-            None => return Err(Denial::NoCredential),
+        let Some(credential) = Credential::extract(request)? else {
+            return without_credential(request, application);
         };
         match credential {
             Credential::Bearer(token) => {
@@ -228,8 +154,16 @@ impl Pipeline {
                     deadline,
                 };
                 let (identity, provider) = self.identify(question, trail).await?;
-                policy::decide(&identity, &provider)?;
-                policy::reaches(request, application)?;
+                let asked = policy::Question {
+                    identity: &identity,
+                    bounds: Bounds::Provider(&provider),
+                    request,
+                    application,
+                };
+                if let Err(refusal) = self.permit(&asked, trail) {
+                    trail.refused = Some(identity);
+                    return Err(refusal.into());
+                }
                 Ok(Grant::As(identity))
             }
             Credential::Own(own) => {
@@ -241,12 +175,12 @@ impl Pipeline {
                 };
                 self.recognise(&own, asked, trail).await
             }
-            Credential::Password => {
-                trail.credential = CredentialKind::Password;
-                if application.takes_foreign {
-                    Ok(Grant::Native)
+            Credential::Foreign(foreign) => {
+                trail.credential = foreign.into();
+                if application.native.foreign_credentials {
+                    Ok(Grant::Native(Native::Credential))
                 } else {
-                    Err(Denial::ForeignCredential)
+                    Err(Denial::ForeignCredential(foreign))
                 }
             }
         }
@@ -265,13 +199,29 @@ impl Pipeline {
         let known = api_tokens.find(token.id, asked.now).await?;
         trail.cached = known.cached;
         let holder = api_tokens.judge(token, own.claim(), &known, asked.now)?;
-        if let Err(refusal) = policy::within(&holder.scope, asked.request, asked.application) {
-            api_tokens.exceeded(&known, refusal.reason());
+        let question = policy::Question {
+            identity: &holder.identity,
+            bounds: Bounds::ApiToken(&holder.scope),
+            request: asked.request,
+            application: asked.application,
+        };
+        if let Err(refusal) = self.permit(&question, trail) {
+            if refusal.is_of_api_token() {
+                api_tokens.exceeded(&known, refusal.reason());
+            }
+            trail.refused = Some(holder.identity);
             return Err(refusal.into());
         }
-        policy::reaches(asked.request, asked.application)?;
         api_tokens.used(&known, asked.request.source, asked.now);
         Ok(Grant::As(holder.identity))
+    }
+
+    /// Step 8.
+    fn permit(&self, question: &policy::Question<'_>, trail: &mut Trail) -> Result<(), Refusal> {
+        if self.explains {
+            trail.policies = policy::explain(question);
+        }
+        policy::decide(question)
     }
 
     /// Steps 5 to 7, or the memory of them.
@@ -367,9 +317,20 @@ impl Question<'_> {
     }
 }
 
+fn without_credential(request: &Request, application: &Application) -> Verdict {
+    let native = application.native;
+    if native.without_credentials {
+        Ok(Grant::Native(Native::Credential))
+    } else if native.preflight && request.is_preflight() {
+        Ok(Grant::Native(Native::Preflight))
+    } else {
+        Err(Denial::NoCredential)
+    }
+}
+
 fn establish(verified: Verified, provider: &Arc<Provider>) -> Result<Known, Denial> {
-    let (name, groups) = (Arc::clone(&provider.name), provider.groups.as_ref());
-    let identity = Identity::establish(verified, name, &provider.mapping, groups)?;
+    let name = Arc::clone(&provider.name);
+    let identity = Identity::establish(verified, name, &provider.mapping, &provider.keep)?;
     Ok((Arc::new(identity), Arc::clone(provider)))
 }
 

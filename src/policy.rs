@@ -2,133 +2,155 @@
 //!
 //! Runs on every request, cached identity or not, so that nothing that was allowed once stays
 //! allowed (CVE-2021-32701).
+//!
+//! Every policy only takes away. They are asked in the order of [`POLICIES`], the first refusal is the answer, and no
+//! policy knows another one's: adding one never turns a denial into a grant.
 
+mod access;
+mod limits;
 mod operation;
+mod refusal;
+mod resource;
+
+pub use refusal::Refusal;
+use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::{
-    api_token::Scope, identity::Identity, provider::Provider, request::Request, route::Application,
+    access::Rule,
+    api_token::{AccessLevel, Scope},
+    identity::Identity,
+    provider::Provider,
+    request::{CanonicalPath, Request},
+    route::Application,
 };
 
-/// Why a known user may not pass.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Refusal {
-    /// RFC 6750 §3.1 `insufficient_scope`.
-    #[error("the token lacks the scope {scope:?}")]
-    InsufficientScope {
-        /// The missing scope, as the configuration names it.
-        scope: String,
-    },
-    /// A path that is closed to callers with a token.
-    #[error("the path is closed to callers with a token (denied_paths)")]
-    DeniedPath,
-    /// An API token for other applications.
-    #[error("the API token is not for this application")]
-    OtherApplication,
-    /// An API token that may be used from elsewhere only.
-    #[error("the API token may not be used from this address")]
-    OtherNetwork,
-    /// An API token for other paths.
-    #[error("the API token is not for this path")]
-    OtherPath,
-    /// An API token that may only read.
-    #[error("the API token may only read")]
-    ReadOnly,
-    /// A rule must decide on a path that two readers could read differently.
-    #[error("a rule must decide on the path, and two readers could read it differently")]
-    PathNotCanonical,
+/// Who wants what, and what is known about both.
+#[derive(Clone, Copy)]
+pub struct Question<'a> {
+    /// Who.
+    pub identity: &'a Identity,
+    /// What their token is good for.
+    pub bounds: Bounds<'a>,
+    /// What.
+    pub request: &'a Request,
+    /// Where.
+    pub application: &'a Application,
 }
 
-impl Refusal {
-    /// The public word: what the caller may do is no secret from the caller.
-    pub fn code(&self) -> &'static str {
-        match self {
-            Self::InsufficientScope { .. } => "insufficient_scope",
-            Self::OtherApplication | Self::OtherNetwork | Self::OtherPath | Self::ReadOnly => {
-                "api_token_scope"
-            }
-            Self::DeniedPath => "path_denied",
-            Self::PathNotCanonical => "path_not_canonical",
-        }
-    }
-
-    /// The public sentence.
-    pub fn message(&self) -> &'static str {
-        match self {
-            Self::InsufficientScope { .. } => "The access token lacks a required scope.",
-            Self::DeniedPath => "This path is not open to callers with a token.",
-            Self::OtherApplication => "The API token is not for this application.",
-            Self::OtherNetwork => "The API token may not be used from this address.",
-            Self::OtherPath => "The API token is not for this path.",
-            Self::ReadOnly => "The API token may only read.",
-            Self::PathNotCanonical => {
-                "The path must be written plainly: no '..', '//', ';' or needless escapes."
-            }
-        }
-    }
-
-    /// One word, from a closed set.
-    pub fn reason(&self) -> &'static str {
-        match self {
-            Self::InsufficientScope { .. } => "insufficient_scope",
-            Self::DeniedPath => "path_denied",
-            Self::OtherApplication => "api_token_application",
-            Self::OtherNetwork => "api_token_network",
-            Self::OtherPath => "api_token_path",
-            Self::ReadOnly => "api_token_read_only",
-            Self::PathNotCanonical => "path_not_canonical",
-        }
-    }
+/// What a token is good for, by the word of whoever made it.
+#[derive(Clone, Copy)]
+pub enum Bounds<'a> {
+    /// A provider's token.
+    Provider(&'a Provider),
+    /// One of ours.
+    ApiToken(&'a Scope),
 }
 
-/// Checks every policy; the first refusal is the answer.
-pub fn decide(identity: &Identity, provider: &Provider) -> Result<(), Refusal> {
-    provider
-        .required_scopes
+/// What one policy says.
+enum Ruling {
+    /// The operator asks nothing of the kind.
+    Silent,
+    /// It does not stand in the way.
+    Passes,
+    /// It does.
+    Refuses(Refusal),
+}
+
+/// What one policy says, for a person.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+pub struct Explained {
+    /// The setting, and the name of a rule.
+    #[schema(example = "access.groups")]
+    pub policy: String,
+    /// Whether it lets the request pass.
+    pub passes: bool,
+    /// Why it does not.
+    pub why: Option<String>,
+}
+
+type Policy = fn(&Question<'_>) -> Ruling;
+
+/// The settings and their policies, in the order in which they are asked. The operator's own rules come last.
+const POLICIES: [(&str, Policy); 8] = [
+    ("required_scopes", limits::required_scopes),
+    ("api_token", limits::api_token),
+    ("denied_paths", limits::denied_paths),
+    ("access.users", access::users),
+    ("access.groups", access::groups),
+    ("access.networks", access::networks),
+    ("access.methods", access::methods),
+    ("access.scopes", access::scopes),
+];
+
+/// Asks every policy; the first refusal is the answer.
+pub fn decide(question: &Question<'_>) -> Result<(), Refusal> {
+    for (_, policy) in POLICIES {
+        policy(question).into_result()?;
+    }
+    for rule in &question.application.access.rules {
+        access::rule(question, rule).into_result()?;
+    }
+    Ok(())
+}
+
+/// Asks every policy that has something to say, whatever the others say.
+pub fn explain(question: &Question<'_>) -> Vec<Explained> {
+    let settings = POLICIES
         .iter()
-        .find(|scope| !identity.scopes.contains(scope))
-        .map_or(Ok(()), |scope| {
-            Err(Refusal::InsufficientScope {
-                scope: scope.clone(),
-            })
+        .map(|(setting, policy)| ((*setting).to_owned(), policy(question)));
+    let rules = question.application.access.rules.iter();
+    let rules = rules.map(|rule| (name_of(rule), access::rule(question, rule)));
+    let explained = settings.chain(rules).filter_map(|(policy, ruling)| {
+        let why = match ruling {
+            Ruling::Silent => return None,
+            Ruling::Passes => None,
+            Ruling::Refuses(refusal) => Some(refusal.to_string()),
+        };
+        Some(Explained {
+            policy,
+            passes: why.is_none(),
+            why,
         })
+    });
+    explained.collect()
 }
 
-/// Checks whether the path is open to callers with a token.
-pub fn reaches(request: &Request, application: &Application) -> Result<(), Refusal> {
-    if application.denied_paths.is_empty() {
-        return Ok(());
-    }
-    let path = request.path.canonical();
-    let path = path.ok_or(Refusal::PathNotCanonical)?;
-    if application
-        .denied_paths
-        .contain(path, &application.context_path)
-    {
-        return Err(Refusal::DeniedPath);
-    }
-    Ok(())
+/// Whether a token has the scopes that its provider's section asks of every token.
+pub fn has_required_scopes(identity: &Identity, provider: &Provider) -> Result<(), Refusal> {
+    limits::has_scopes(identity, &provider.required_scopes)
 }
 
-/// Checks what is asked for against the limits of an API token.
-pub fn within(scope: &Scope, request: &Request, application: &Application) -> Result<(), Refusal> {
-    if !scope.applications.contains(&*application.name) {
-        return Err(Refusal::OtherApplication);
+fn name_of(rule: &Rule) -> String {
+    format!("access.rules {}", rule.name())
+}
+
+impl Ruling {
+    fn into_result(self) -> Result<(), Refusal> {
+        match self {
+            Self::Silent | Self::Passes => Ok(()),
+            Self::Refuses(refusal) => Err(refusal),
+        }
     }
-    if !scope.takes_address(request.source) {
-        return Err(Refusal::OtherNetwork);
+}
+
+impl From<Result<(), Refusal>> for Ruling {
+    fn from(result: Result<(), Refusal>) -> Self {
+        result.map_or_else(Self::Refuses, |()| Self::Passes)
     }
-    if !scope.needs_canonical_path() {
-        return Ok(());
+}
+
+impl<'a> Question<'a> {
+    /// The path, when everybody reads it alike: nothing is decided on any other.
+    fn path(&self) -> Result<CanonicalPath<'a>, Refusal> {
+        let path = self.request.path.canonical();
+        path.ok_or(Refusal::PathNotCanonical)
     }
-    let path = request.path.canonical();
-    let path = path.ok_or(Refusal::PathNotCanonical)?;
-    if !scope.takes_path(path) {
-        return Err(Refusal::OtherPath);
+
+    fn operation(&self) -> Result<AccessLevel, Refusal> {
+        let path = self.path()?;
+        Ok(operation::needed(self.request, path, self.application))
     }
-    if scope.access < operation::needed(request, path, application) {
-        return Err(Refusal::ReadOnly);
-    }
-    Ok(())
 }
 
 #[cfg(test)]

@@ -3,6 +3,8 @@
 //! A token is never shown to a provider that did not issue it: asking around would hand one
 //! provider's tokens to all the others (RFC 9700 §4.9.1).
 
+#[cfg(test)]
+mod plain;
 mod prefixes;
 pub mod preset;
 mod selector;
@@ -13,7 +15,7 @@ pub use prefixes::is_well_known;
 pub use selector::{NoProvider, NotSelected, Selected, Selector, Taken};
 
 use crate::{
-    identity::{GroupRule, Mapping, Unstable},
+    identity::{Keep, Mapping, Unstable},
     verify::{jwt::JwtVerifier, keyring::Keyring, remote::RemoteVerifier},
 };
 
@@ -26,8 +28,8 @@ pub struct Provider {
     pub judge: Judge,
     /// Names its users.
     pub mapping: Mapping,
-    /// Finds their groups; `None`: they are unknown.
-    pub groups: Option<GroupRule>,
+    /// Keeps more than the names.
+    pub keep: Keep,
     /// Claims of it that are no names to rely on.
     pub unstable: &'static [Unstable],
     /// Scopes that every token must have.

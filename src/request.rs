@@ -3,6 +3,7 @@
 //! Everything in a check except `context_extensions` is written by the client, who may be an
 //! attacker. What cannot be read in exactly one way is refused.
 
+mod client;
 mod headers;
 mod host;
 mod path;
@@ -45,8 +46,19 @@ pub struct Request {
     pub headers: Headers,
     /// The application that Envoy's route names; a client cannot forge it.
     pub application: Option<String>,
-    /// The other end of Envoy's connection, whatever the headers say.
+    /// Where the request comes from: the other end of Envoy's connection, or what trusted proxies say.
     pub source: Option<IpAddr>,
+}
+
+/// A connection that outlives the decision about it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tunnel {
+    /// CONNECT (RFC 9110 §9.3.6): what flows through it is seen by nobody.
+    Connect,
+    /// RFC 6455.
+    WebSocket,
+    /// Any other upgrade, such as `h2c`: requests in it would not be checked.
+    Other,
 }
 
 /// Why a check cannot be read.
@@ -73,10 +85,10 @@ pub enum MalformedRequest {
 }
 
 impl Request {
-    /// Reads one check.
-    pub fn parse(check: CheckRequest) -> Result<Self, MalformedRequest> {
+    /// Reads one check that came through so many trusted proxies, Envoy among them if it adds an address.
+    pub fn parse(check: CheckRequest, trusted_hops: u8) -> Result<Self, MalformedRequest> {
         let attributes = check.attributes.ok_or(MalformedRequest::NoHttp)?;
-        let source = attributes.source.and_then(address_of);
+        let peer = attributes.source.and_then(address_of);
         let application = attributes
             .context_extensions
             .into_iter()
@@ -85,10 +97,12 @@ impl Request {
             .request
             .and_then(|request| request.http)
             .ok_or(MalformedRequest::NoHttp)?;
-        Ok(Self {
-            source,
-            ..Self::from_http(http, application)?
-        })
+        let request = Self::from_http(http, application)?;
+        let source = match trusted_hops {
+            0 => peer,
+            hops => client::forwarded(&request.headers, hops),
+        };
+        Ok(Self { source, ..request })
     }
 
     fn from_http(http: HttpRequest, application: Option<String>) -> Result<Self, MalformedRequest> {
@@ -117,11 +131,30 @@ impl Request {
         })
     }
 
-    /// Whether the request asks for a connection that would outlive the decision about it
-    /// (CONNECT, WebSocket and other upgrades).
-    pub fn opens_tunnel(&self) -> bool {
+    /// Whether the request asks for a connection that would outlive the decision about it, and for which.
+    pub fn tunnel(&self) -> Option<Tunnel> {
+        if self.method == "CONNECT" {
+            return Some(Tunnel::Connect);
+        }
         // HTTP/2 extended CONNECT arrives as GET with an `upgrade` header.
-        self.method == "CONNECT" || self.headers.named("upgrade").next().is_some()
+        let mut upgrades = self.headers.named("upgrade");
+        let first = upgrades.next()?;
+        let is_websocket = first.value.eq_ignore_ascii_case(b"websocket");
+        Some(if is_websocket && upgrades.next().is_none() {
+            Tunnel::WebSocket
+        } else {
+            Tunnel::Other
+        })
+    }
+
+    /// Whether a browser asks what a script may do, before the script's own request (Fetch standard, "CORS-preflight
+    /// request"). Browsers send no credential with it, so a request that has a cookie is none.
+    pub fn is_preflight(&self) -> bool {
+        let has = |name| self.headers.named(name).next().is_some();
+        self.method == "OPTIONS"
+            && has("origin")
+            && has("access-control-request-method")
+            && !has("cookie")
     }
 }
 

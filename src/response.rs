@@ -19,7 +19,8 @@ use crate::{
     },
     pipeline::Decision,
     request::Headers,
-    verdict::{Grant, Verdict},
+    route::Enforcement,
+    verdict::{self, Denial, Grant, Verdict},
 };
 
 /// google.rpc.Code
@@ -50,7 +51,7 @@ pub fn encode(
         Ok(grant) => (OK, HttpResponse::OkResponse(ok(grant, headers, identity))),
         Err(denial) => (
             denied::rpc_code(denial),
-            HttpResponse::DeniedResponse(denied::response(denial, decision.trail.takes_basic)),
+            HttpResponse::DeniedResponse(denied::response(denial, &decision.trail)),
         ),
     };
     CheckResponse {
@@ -67,7 +68,7 @@ fn ok(grant: &Grant, headers: Option<&Headers>, identity: &IdentityHeader) -> Ok
     let mut remove: Vec<String> = aliases.map(str::to_owned).collect();
     match grant {
         // The product's own credentials stay: they are why a native request passes.
-        Grant::Anonymous | Grant::Native => {
+        Grant::Anonymous | Grant::Native(_) => {
             remove.push(identity.name().to_owned());
             OkHttpResponse {
                 headers: Vec::new(),
@@ -87,23 +88,26 @@ fn ok(grant: &Grant, headers: Option<&Headers>, identity: &IdentityHeader) -> Ok
 /// For Envoy's access log and rate limits. No secret, no claim but the user name.
 fn metadata(decision: &Decision) -> Struct {
     let trail = &decision.trail;
-    let user = match &decision.verdict {
-        Ok(Grant::As(identity)) => Some(identity.username.to_string()),
-        Ok(Grant::Anonymous | Grant::Native) | Err(_) => None,
-    };
+    let identity = decision.verdict.as_ref().ok().and_then(Grant::identity);
+    let refused = trail.refused.as_ref();
+    let refused = refused.map(|identity| identity.username.to_string());
+    let user = identity.map(|identity| identity.username.to_string());
     let text = |value: String| Value {
         kind: Some(Kind::StringValue(value)),
     };
     let present = [
         ("user", user),
+        ("refused_user", refused),
         ("provider", trail.provider.as_deref().map(str::to_owned)),
         (
             "application",
-            trail.application.as_deref().map(str::to_owned),
+            trail.application.as_ref().map(|one| one.name.to_string()),
         ),
         ("credential", Some(trail.credential.as_str().to_owned())),
         ("token_id", trail.token_id.map(|id| id.to_string())),
         ("reason", Some(reason(&decision.verdict).to_owned())),
+        ("rule", verdict::denial(&decision.verdict).and_then(rule)),
+        ("enforcement", relaxed(trail.enforcement)),
     ];
     Struct {
         fields: present
@@ -113,12 +117,24 @@ fn metadata(decision: &Decision) -> Struct {
     }
 }
 
+/// The operator's rule that refuses.
+fn rule(denial: &Denial) -> Option<String> {
+    if let Denial::Refused(refusal) = denial {
+        refusal.rule().map(str::to_owned)
+    } else {
+        None
+    }
+}
+
+/// What is worth a word: that decisions do not hold.
+fn relaxed(enforcement: Enforcement) -> Option<String> {
+    (enforcement != Enforcement::Enforce).then(|| enforcement.as_str().to_owned())
+}
+
 /// One word for the outcome, from a closed set.
 pub fn reason(verdict: &Verdict) -> &'static str {
     match verdict {
-        Ok(Grant::Anonymous) => "public_path",
-        Ok(Grant::Native) => "native",
-        Ok(Grant::As(_)) => "token_valid",
+        Ok(grant) => grant.reason(),
         Err(denial) => denial.reason(),
     }
 }

@@ -1,16 +1,21 @@
 //! Step 3: the request → the application it is for, and whether it needs a credential.
 
 mod denied;
+mod messages;
+mod public;
 
 use std::{collections::HashMap, sync::Arc};
 
 pub use denied::DeniedPaths;
+pub use messages::{MessageError, Messages};
+pub use public::PublicPath;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    access::Access,
     provider::Selector,
-    request::{CanonicalPath, Host, Request},
+    request::{Host, Request, Tunnel},
 };
 
 /// The Atlassian Data Center products.
@@ -25,6 +30,44 @@ pub enum Product {
     Bitbucket,
 }
 
+impl Product {
+    /// As in the configuration.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Jira => "jira",
+            Self::Confluence => "confluence",
+            Self::Bitbucket => "bitbucket",
+        }
+    }
+}
+
+/// What is done with a decision.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema, utoipa::ToSchema,
+)]
+#[serde(rename_all = "snake_case")]
+pub enum Enforcement {
+    /// It holds.
+    #[default]
+    Enforce,
+    /// Users who are recognised pass as themselves; a denial is logged and counted, and the request passes without an
+    /// identity.
+    ReportOnly,
+    /// Nothing is decided: every request passes without an identity.
+    Off,
+}
+
+impl Enforcement {
+    /// As in the configuration.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Enforce => "enforce",
+            Self::ReportOnly => "report_only",
+            Self::Off => "off",
+        }
+    }
+}
+
 /// A product behind the gateway.
 #[derive(Debug)]
 pub struct Application {
@@ -34,25 +77,42 @@ pub struct Application {
     pub product: Product,
     /// Where it begins: empty, or a canonical path that does not end in `/`.
     pub context_path: Box<str>,
-    /// Lets requests without a credential pass, for the product to judge.
-    pub takes_none: bool,
-    /// Lets credentials of the product itself pass, for the product to judge.
-    pub takes_foreign: bool,
+    /// What is done with decisions about it.
+    pub enforcement: Enforcement,
+    /// What passes without an identity, for the product to judge.
+    pub native: NativeTraffic,
+    /// Connections that may outlive the decision about them.
+    pub upgrades: Upgrades,
     /// The providers whose tokens it accepts.
     pub providers: Arc<Selector>,
     /// Paths that anybody may read.
     pub public_paths: Vec<PublicPath>,
     /// Paths that no caller with a token may reach.
     pub denied_paths: DeniedPaths,
+    /// What else is asked of those whom it knows.
+    pub access: Access,
+    /// What the operator says to those who are denied.
+    pub messages: Messages,
 }
 
-/// A rule about paths that need no credential. Compared on canonical paths only.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum PublicPath {
-    /// This path.
-    Exact(String),
-    /// Everything below this path, which ends with `/`.
-    Below(String),
+/// What passes without an identity, for the product to judge.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct NativeTraffic {
+    /// Requests without a credential.
+    pub without_credentials: bool,
+    /// Credentials of the product itself.
+    pub foreign_credentials: bool,
+    /// Preflights of browsers.
+    pub preflight: bool,
+}
+
+/// Connections that may outlive the decision about them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Upgrades {
+    /// RFC 6455.
+    pub websocket: bool,
+    /// CONNECT.
+    pub connect: bool,
 }
 
 /// Why a request is for no application.
@@ -66,12 +126,12 @@ pub enum NoRoute {
     Tunnel,
 }
 
-/// What an application asks of a request.
+/// Whether a request needs a credential.
 #[derive(Clone, Copy, Debug)]
-pub enum Access<'a> {
-    /// Nothing.
+pub enum Protection<'a> {
+    /// No.
     Public,
-    /// A token of one of these providers.
+    /// Yes: a token of one of these providers, or one of ours.
     Protected(&'a Selector),
 }
 
@@ -96,9 +156,6 @@ impl Routes {
     /// Finds the application of a request. What Envoy's configuration says is believed before what
     /// the client says; a name that we do not know is not second-guessed by the host.
     pub fn find(&self, request: &Request) -> Result<&Arc<Application>, NoRoute> {
-        if request.opens_tunnel() {
-            return Err(NoRoute::Tunnel);
-        }
         match &request.application {
             Some(name) => self.by_name.get(name.as_str()),
             None => self.by_host.get(&request.host),
@@ -108,100 +165,44 @@ impl Routes {
 }
 
 impl Application {
-    /// Whether the request needs a credential. A path that is not canonical always does.
-    pub fn access(&self, request: &Request) -> Access<'_> {
-        let public = request
-            .path
-            .canonical()
-            .is_some_and(|path| self.public_paths.iter().any(|rule| rule.matches(path)));
-        if public {
-            Access::Public
-        } else {
-            Access::Protected(&self.providers)
+    /// One without settings, for tests.
+    #[cfg(test)]
+    pub(crate) fn plain(name: &str, product: Product) -> Self {
+        Self {
+            name: name.into(),
+            product,
+            context_path: "".into(),
+            enforcement: Enforcement::Enforce,
+            native: NativeTraffic::default(),
+            upgrades: Upgrades::default(),
+            providers: Arc::new(Selector::new(0)),
+            public_paths: Vec::new(),
+            denied_paths: DeniedPaths::default(),
+            access: Access::default(),
+            messages: Messages::default(),
         }
     }
-}
 
-impl PublicPath {
-    /// Reads `/exact` or `/below/*`. `None` when it is not canonical or has another wildcard.
-    pub fn parse(rule: &str) -> Option<Self> {
-        let (path, below) = match rule.strip_suffix("/*") {
-            Some(prefix) => (format!("{prefix}/"), true),
-            None => (rule.to_owned(), false),
+    /// Refuses connections that would outlive the decision about them, unless they are wanted.
+    pub fn admit(&self, request: &Request) -> Result<(), NoRoute> {
+        let wanted = match request.tunnel() {
+            None => true,
+            Some(Tunnel::WebSocket) => self.upgrades.websocket,
+            Some(Tunnel::Connect) => self.upgrades.connect,
+            Some(Tunnel::Other) => false,
         };
-        if path.contains('*') || path.contains('?') || CanonicalPath::parse(&path).is_none() {
-            return None;
-        }
-        Some(if below {
-            Self::Below(path)
+        wanted.then_some(()).ok_or(NoRoute::Tunnel)
+    }
+
+    /// Whether the request needs a credential. One that is more than a look, or whose path is not canonical,
+    /// always does.
+    pub fn protection(&self, request: &Request) -> Protection<'_> {
+        let looks = ["GET", "HEAD"].contains(&request.method.as_str());
+        let path = request.path.canonical().filter(|_| looks);
+        if path.is_some_and(|path| self.public_paths.iter().any(|rule| rule.matches(path))) {
+            Protection::Public
         } else {
-            Self::Exact(path)
-        })
-    }
-
-    fn matches(&self, path: CanonicalPath<'_>) -> bool {
-        match self {
-            Self::Exact(exact) => path.as_str() == exact,
-            Self::Below(prefix) => path.as_str().starts_with(prefix.as_str()),
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    fn matches(rule: &str, path: &str) -> bool {
-        let rule = PublicPath::parse(rule).expect("a valid rule");
-        CanonicalPath::parse(path).is_some_and(|path| rule.matches(path))
-    }
-
-    #[test]
-    fn a_prefix_matches_whole_segments_only() {
-        assert!(matches("/status", "/status"));
-        assert!(!matches("/status", "/status/"));
-        assert!(!matches("/status", "/statusx"));
-        assert!(matches("/public/*", "/public/a/b"));
-        assert!(!matches("/public/*", "/public"));
-        assert!(!matches("/public/*", "/publicx/a"));
-    }
-
-    #[test]
-    fn a_path_that_leaves_the_public_prefix_for_some_reader_is_not_public() {
-        for path in [
-            "/public/..;/admin",
-            "/public/../admin",
-            "/public/%2e%2e/admin",
-            "/public/;/../admin",
-            "/public//admin",
-            "/public\\..\\admin",
-            "/PUBLIC/a",
-        ] {
-            assert!(!matches("/public/*", path), "{path}");
-        }
-    }
-
-    #[test]
-    fn a_rule_that_no_canonical_path_can_match_is_refused() {
-        for rule in [
-            "", "status", "/a/../b", "/a*", "/a/*/b", "/a%2Fb", "/a?x", "//a", "*",
-        ] {
-            assert_eq!(PublicPath::parse(rule), None, "{rule}");
-        }
-        assert_eq!(
-            PublicPath::parse("/*"),
-            Some(PublicPath::Below("/".to_owned()))
-        );
-    }
-
-    proptest! {
-        #[test]
-        fn only_paths_under_the_prefix_are_public(path in "/[a-z.;%/]{0,20}") {
-            if matches("/public/*", &path) {
-                prop_assert!(path.starts_with("/public/"));
-            }
+            Protection::Protected(&self.providers)
         }
     }
 }

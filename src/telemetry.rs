@@ -19,7 +19,8 @@ use crate::{
     pipeline::Decision,
     request::Request,
     response,
-    verdict::Grant,
+    route::Enforcement,
+    verdict::{self, Denial, Grant},
 };
 
 /// Lines that wait for the writer. When it is stuck, further ones are dropped: no check waits for
@@ -95,30 +96,23 @@ fn log_panics_without_their_message() {
 /// The one line about a check.
 pub fn log_decision(decision: &Decision, request: Option<&Request>, took: Duration) {
     let trail = &decision.trail;
-    let (verdict, status, code, detail, user) = match &decision.verdict {
-        Ok(Grant::As(identity)) => ("allow", 200, None, None, Some(identity.username.as_str())),
-        Ok(Grant::Anonymous | Grant::Native) => ("allow", 200, None, None, None),
-        Err(denial) => {
-            let status = denial.status().code();
-            (
-                "deny",
-                status,
-                Some(denial.code()),
-                Some(denial.to_string()),
-                None,
-            )
-        }
-    };
+    let granted = decision.verdict.as_ref();
+    let identity = granted.ok().and_then(Grant::identity);
+    // Of a denial that is only reported, too: that is what the report is for.
+    let denial = verdict::denial(&decision.verdict);
     info!(
         target: concat!(env!("CARGO_CRATE_NAME"), "::decision"),
-        verdict,
-        status,
+        verdict = if granted.is_ok() { "allow" } else { "deny" },
+        status = granted.map_or_else(|denial| denial.status().code(), |_| 200),
+        enforcement = (trail.enforcement != Enforcement::Enforce).then(|| trail.enforcement.as_str()),
+        would_be = denial.filter(|_| granted.is_ok()).map(|denial| denial.status().code()),
         reason = response::reason(&decision.verdict),
-        code,
-        detail,
-        user,
+        code = denial.map(Denial::code),
+        detail = denial.map(ToString::to_string),
+        user = identity.map(|identity| identity.username.as_str()),
+        refused_user = trail.refused.as_ref().map(|identity| identity.username.as_str()),
         provider = trail.provider.as_deref(),
-        application = trail.application.as_deref(),
+        application = trail.application.as_ref().map(|application| &*application.name),
         credential = trail.credential.as_str(),
         token_id = trail.token_id.map(tracing::field::display),
         cached = trail.cached,

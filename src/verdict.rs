@@ -7,13 +7,13 @@
 use std::sync::Arc;
 
 use crate::{
-    credential::MalformedCredential,
+    credential::{Foreign, MalformedCredential},
     holder::{ApiTokenError, ApiTokenRejection},
     identity::{Identity, MappingError},
     policy::Refusal,
     provider::NoProvider,
     request::MalformedRequest,
-    route::NoRoute,
+    route::{Enforcement, NoRoute},
     verify::{Rejection, Unavailable},
 };
 
@@ -25,10 +25,66 @@ pub type Verdict = Result<Grant, Denial>;
 pub enum Grant {
     /// Let through as nobody: the identity header is removed, whoever sent it.
     Anonymous,
-    /// Let through with a credential that is the product's own business, otherwise as nobody.
-    Native,
+    /// Let through as nobody, and whatever else it carries is the product's business.
+    Native(Native),
     /// Let through as this user.
     As(Arc<Identity>),
+}
+
+/// Why a request is left to the product.
+#[derive(Clone, Debug)]
+pub enum Native {
+    /// The application leaves requests with such a credential, or with none, to the product.
+    Credential,
+    /// A browser's preflight, which the application leaves to the product.
+    Preflight,
+    /// Nothing is decided about this application.
+    Unchecked,
+    /// It would have been denied, if denials were enforced.
+    Reported(Box<Denial>),
+}
+
+/// What is done with a verdict. Never makes an identity.
+pub fn enforced(verdict: Verdict, enforcement: Enforcement) -> Verdict {
+    match (enforcement, verdict) {
+        (Enforcement::Enforce, verdict) => verdict,
+        (Enforcement::ReportOnly, Err(denial)) => {
+            Ok(Grant::Native(Native::Reported(denial.into())))
+        }
+        (Enforcement::ReportOnly, granted) => granted,
+        (Enforcement::Off, _) => Ok(Grant::Native(Native::Unchecked)),
+    }
+}
+
+impl Grant {
+    /// The user, if the request passes as one.
+    pub fn identity(&self) -> Option<&Arc<Identity>> {
+        match self {
+            Self::As(identity) => Some(identity),
+            Self::Anonymous | Self::Native(_) => None,
+        }
+    }
+
+    /// One word, from a closed set.
+    pub fn reason(&self) -> &'static str {
+        match self {
+            Self::Anonymous => "public_path",
+            Self::Native(Native::Credential) => "native",
+            Self::Native(Native::Preflight) => "preflight",
+            Self::Native(Native::Unchecked) => "not_enforced",
+            Self::Native(Native::Reported(denial)) => denial.reason(),
+            Self::As(_) => "token_valid",
+        }
+    }
+}
+
+/// The denial of a verdict, enforced or only reported.
+pub fn denial(verdict: &Verdict) -> Option<&Denial> {
+    match verdict {
+        Err(denial) => Some(denial),
+        Ok(Grant::Native(Native::Reported(denial))) => Some(denial),
+        Ok(_) => None,
+    }
 }
 
 /// Why a request does not pass.
@@ -46,9 +102,9 @@ pub enum Denial {
     /// What was sent is not a credential.
     #[error(transparent)]
     MalformedCredential(#[from] MalformedCredential),
-    /// A password of the product, which the application does not take.
-    #[error("passwords of the product are not taken (foreign_credentials)")]
-    ForeignCredential,
+    /// A credential of the product, which the application does not take.
+    #[error("{} of the product are not taken (foreign_credentials)", in_words(*.0))]
+    ForeignCredential(Foreign),
     /// One of our own tokens, and a bad one.
     #[error(transparent)]
     BadApiToken(#[from] ApiTokenRejection),
@@ -68,6 +124,28 @@ pub enum Denial {
     #[error(transparent)]
     Undecided(#[from] Unavailable),
 }
+
+/// Every [`Denial::code`] of a request to a known application, for those who want to say it in their own words.
+pub const CODES: [&str; 18] = [
+    "upgrade_not_allowed",
+    "no_credential",
+    "unsupported_scheme",
+    "malformed_credential",
+    "password_not_accepted",
+    "product_token_not_accepted",
+    "token_expired_or_invalid",
+    "user_not_mapped",
+    "insufficient_scope",
+    "api_token_scope",
+    "path_denied",
+    "path_not_canonical",
+    "user_not_allowed",
+    "read_only",
+    "network_not_allowed",
+    "method_not_allowed",
+    "access_rule",
+    "temporarily_unavailable",
+];
 
 /// The HTTP statuses of denials. No other can be sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -100,7 +178,7 @@ impl Denial {
         match self {
             Self::MalformedCredential(MalformedCredential::UnsupportedScheme)
             | Self::NoCredential
-            | Self::ForeignCredential
+            | Self::ForeignCredential(_)
             | Self::BadApiToken(_)
             | Self::NoProvider(_)
             | Self::InvalidToken(_) => DenialStatus::Unauthorized,
@@ -124,7 +202,8 @@ impl Denial {
                 "unsupported_scheme"
             }
             Self::MalformedCredential(_) => "malformed_credential",
-            Self::ForeignCredential => "password_not_accepted",
+            Self::ForeignCredential(Foreign::Password) => "password_not_accepted",
+            Self::ForeignCredential(Foreign::ProductToken) => "product_token_not_accepted",
             Self::BadApiToken(_) | Self::NoProvider(_) | Self::InvalidToken(_) => {
                 "token_expired_or_invalid"
             }
@@ -147,8 +226,11 @@ impl Denial {
             Self::MalformedCredential(_) => {
                 "Send exactly one credential: Authorization: Bearer <token>."
             }
-            Self::ForeignCredential => {
+            Self::ForeignCredential(Foreign::Password) => {
                 "Passwords are not accepted here. Use an access token or an API token."
+            }
+            Self::ForeignCredential(Foreign::ProductToken) => {
+                "Tokens of the product are not accepted here. Use an access token or an API token."
             }
             Self::BadApiToken(_) | Self::NoProvider(_) | Self::InvalidToken(_) => {
                 "The access token is expired or invalid."
@@ -171,9 +253,16 @@ impl Denial {
             Self::MalformedRequest(_)
             | Self::NoRoute(_)
             | Self::NoCredential
-            | Self::ForeignCredential
+            | Self::ForeignCredential(_)
             | Self::MalformedCredential(_) => self.code(),
         }
+    }
+}
+
+fn in_words(foreign: Foreign) -> &'static str {
+    match foreign {
+        Foreign::Password => "passwords",
+        Foreign::ProductToken => "tokens",
     }
 }
 

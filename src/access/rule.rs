@@ -83,9 +83,9 @@ impl Rule {
         &self.name
     }
 
-    /// Whether it reads `request.path` or `request.operation`. Then only a canonical path may come before it.
+    /// Whether it reads `request.path`, `request.resource` or `request.operation`. Then only a canonical path may come before it.
     pub fn reads_path(&self) -> bool {
-        self.reads(|fact| matches!(fact, Fact::Path | Fact::Operation))
+        self.reads(|fact| matches!(fact, Fact::Path | Fact::Resource | Fact::Operation))
     }
 
     /// Whether it reads `identity.groups`.

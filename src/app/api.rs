@@ -45,10 +45,7 @@ impl ApiParts {
             rights: self.rights,
             selector: self.selector,
             applications: self.applications,
-            trials: AuthorizationService {
-                pipeline: Arc::new(service.pipeline.for_trials()),
-                ..service.clone()
-            },
+            trials: service.for_trials(),
             service: service.clone(),
             inspectors: Arc::clone(inspectors),
             desk,

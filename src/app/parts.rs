@@ -73,7 +73,7 @@ impl Parts {
             name,
             judge: court.judge,
             mapping: config.mapping,
-            groups: config.groups,
+            keep: config.keep,
             unstable: config.unstable,
             required_scopes: config.required_scopes,
         });
@@ -166,11 +166,14 @@ impl Parts {
                 name: config.name.into(),
                 product: config.product,
                 context_path: config.context_path.into(),
-                takes_none: config.takes_none,
-                takes_foreign: config.takes_foreign,
+                enforcement: config.enforcement,
+                native: config.native,
+                upgrades: config.upgrades,
                 providers: self.shared_selector(config.providers),
                 public_paths: config.public_paths,
                 denied_paths: config.denied_paths,
+                access: config.access,
+                messages: config.messages,
             };
             routes.insert(application, config.hosts);
         }

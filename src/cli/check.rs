@@ -18,7 +18,7 @@ use crate::{
         Answer,
         trial::{Explanation, Trial, is_credential, removed_headers, upstream_headers},
     },
-    verdict::{DenialStatus, Grant},
+    verdict::{Denial, DenialStatus, Grant, Native, Verdict},
 };
 
 #[derive(Debug, Args)]
@@ -99,7 +99,7 @@ fn decide(arguments: &Arguments, config: Config) -> anyhow::Result<Answer> {
         app.provider_problems().iter().for_each(complain);
         let now = clock.now();
         let deadline = now.instant + app.service.check_timeout;
-        Ok(app.service.answer(check, now, deadline).await)
+        Ok(app.service.for_trials().answer(check, now, deadline).await)
     })
 }
 
@@ -137,6 +137,49 @@ fn described(arguments: &Arguments) -> anyhow::Result<Trial> {
     })
 }
 
+fn denied(denial: &Denial) -> String {
+    format!("DENY {} {}", denial.status().code(), denial.code())
+}
+
+fn why_native(native: &Native) -> Option<String> {
+    match native {
+        Native::Credential => None,
+        Native::Preflight => Some("a preflight (preflight: native)".to_owned()),
+        Native::Unchecked => Some("nothing is decided (enforcement: off)".to_owned()),
+        Native::Reported(denial) => Some(format!(
+            "only reported (enforcement: report_only), it would be {}: {denial} ({})",
+            denied(denial),
+            denial.reason()
+        )),
+    }
+}
+
+fn verdict_lines(verdict: &Verdict) -> Vec<(&'static str, String)> {
+    let mut lines = Vec::new();
+    match verdict {
+        Ok(Grant::As(identity)) => {
+            if let Some(groups) = identity.groups.known() {
+                lines.push(("groups", groups.join(", ")));
+            }
+            lines.push(("user", identity.username.to_string()));
+            lines.push(("verdict", "ALLOW".to_owned()));
+        }
+        Ok(Grant::Anonymous) => lines.push(("verdict", "ALLOW, without an identity".to_owned())),
+        Ok(Grant::Native(native)) => {
+            let passed = "ALLOW, without an identity: the product decides".to_owned();
+            lines.push(("verdict", passed));
+            if let Some(why) = why_native(native) {
+                lines.push(("why", why));
+            }
+        }
+        Err(denial) => {
+            lines.push(("verdict", denied(denial)));
+            lines.push(("why", format!("{denial} ({})", denial.reason())));
+        }
+    }
+    lines
+}
+
 fn as_text(arguments: &Arguments, answer: &Answer) -> String {
     let trail = &answer.decision.trail;
     let mut lines = vec![
@@ -146,7 +189,10 @@ fn as_text(arguments: &Arguments, answer: &Answer) -> String {
         ),
         (
             "application",
-            trail.application.as_deref().unwrap_or("-").to_owned(),
+            trail
+                .application
+                .as_ref()
+                .map_or_else(|| "-".to_owned(), |one| one.name.to_string()),
         ),
         ("credential", trail.credential.to_string()),
         (
@@ -154,25 +200,17 @@ fn as_text(arguments: &Arguments, answer: &Answer) -> String {
             trail.provider.as_deref().unwrap_or("-").to_owned(),
         ),
     ];
-    match &answer.decision.verdict {
-        Ok(Grant::As(identity)) => {
-            if let Some(groups) = identity.groups.known() {
-                lines.push(("groups", groups.join(", ")));
-            }
-            lines.push(("user", identity.username.to_string()));
-            lines.push(("verdict", "ALLOW".to_owned()));
+    if let Some(refused) = &trail.refused {
+        if let Some(groups) = refused.groups.known() {
+            lines.push(("groups", groups.join(", ")));
         }
-        Ok(Grant::Anonymous) => lines.push(("verdict", "ALLOW, without an identity".to_owned())),
-        Ok(Grant::Native) => {
-            let passed = "ALLOW, without an identity: the product decides".to_owned();
-            lines.push(("verdict", passed));
-        }
-        Err(denial) => {
-            let status = denial.status().code();
-            lines.push(("verdict", format!("DENY {status} {}", denial.code())));
-            lines.push(("why", format!("{denial} ({})", denial.reason())));
-        }
+        lines.push(("user", refused.username.to_string()));
     }
+    for explained in &trail.policies {
+        let said = explained.why.as_deref().unwrap_or("passes");
+        lines.push(("policy", format!("{}: {said}", explained.policy)));
+    }
+    lines.extend(verdict_lines(&answer.decision.verdict));
     for (name, value) in upstream_headers(answer) {
         lines.push(("sets", format!("{name}: {value}")));
     }

@@ -1,5 +1,6 @@
 //! From what is written to what it means, collecting every problem on the way.
 
+mod access;
 mod admin;
 mod api_tokens;
 mod application;
@@ -51,7 +52,7 @@ pub(super) fn resolve(
     let (providers, written) = resolver.providers(&file.providers, urls);
     let api_tokens = file.api_tokens.as_ref();
     let api_tokens = api_tokens.and_then(|written| resolver.api_tokens(written));
-    let applications = resolver.applications(&file.applications, &file.providers, &providers);
+    let applications = resolver.applications(&file, &providers);
     let admin = resolver.admin(&file, &providers);
 
     match (
@@ -70,6 +71,8 @@ pub(super) fn resolve(
                 log,
                 identity_header,
                 urls,
+                enforcement: effective.enforcement,
+                trusted_hops: effective.client_address.trusted_hops,
                 providers,
                 api_tokens,
                 admin,

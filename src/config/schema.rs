@@ -4,8 +4,10 @@
 //! Durations are text such as `30s`, `5m`, `24h`. Optional members are absent, never null. The
 //! examples also serve the messages: `must be text such as 30s`.
 
+mod access;
 mod admin;
 mod api_tokens;
+mod application;
 mod generic;
 mod http_check;
 mod json;
@@ -15,10 +17,12 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{provider::preset::Presets, route::Product};
+use crate::{provider::preset::Presets, route::Enforcement};
 
+pub use access::*;
 pub use admin::*;
 pub use api_tokens::*;
+pub use application::*;
 pub use generic::*;
 pub use http_check::*;
 pub use json::json_schema;
@@ -34,6 +38,15 @@ pub struct File {
     /// How the service logs.
     #[serde(default)]
     pub log: Log,
+    /// What is done with decisions, for applications that do not say it themselves. `enforce`: they hold.
+    /// `report_only`: users who are recognised pass as themselves, and denials are logged and counted while the request
+    /// passes without an identity; see what would break before anything does. `off`: nothing is decided, every
+    /// request passes without an identity. The client's own identity header is removed in each of them.
+    #[serde(default)]
+    pub enforcement: Enforcement,
+    /// Whose address the client's is.
+    #[serde(default)]
+    pub client_address: ClientAddress,
     /// The request header that tells the product who the user is.
     #[serde(default = "default_identity_header")]
     pub identity_header: String,
@@ -44,6 +57,11 @@ pub struct File {
     pub identity_header_aliases: Vec<String>,
     /// Who issues the tokens. At least one.
     pub providers: Vec<Provider>,
+    /// Further groups of users: user name → groups. For users whose tokens do not tell their groups, as API tokens do
+    /// not, they are all there are. Upper and lower case of a name are the same.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(example = BTreeMap::from([("svc-ci", vec!["jira-users"])]))]
+    pub group_members: BTreeMap<String, Vec<String>>,
     /// API tokens that this service issues itself.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub api_tokens: Option<ApiTokens>,
@@ -87,6 +105,18 @@ impl Default for Listen {
             admin: "127.0.0.1:9002".to_owned(),
         }
     }
+}
+
+/// Whose address the client's is: for networks in access rules and in API tokens.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct ClientAddress {
+    /// 0: the other end of Envoy's connection. N: the Nth address from the right in `X-Forwarded-For`, where each proxy
+    /// adds the address that it was called from; the client can write everything left of it. An Envoy with
+    /// `use_remote_address: true` adds one itself, so behind one load balancer that adds one too it is 2. A request
+    /// with fewer addresses comes from nowhere, and no network takes it.
+    #[schemars(range(max = 16))]
+    pub trusted_hops: u8,
 }
 
 /// How the service logs. Other libraries than this service never log below `info`, whatever the level: they
@@ -174,6 +204,11 @@ pub struct Provider {
     /// The user's groups and roles, for access rules.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub groups: Option<Groups>,
+    /// Claims that rules may read as `identity.claims.NAME`: names, or JSON pointers such as `/org/team`. They are
+    /// kept for as long as the identity is remembered.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(example = ["department"])]
+    pub claims: Vec<String>,
     /// Client-credentials tokens, which have no user: client → user name. Others are refused.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(example = BTreeMap::from([("ci", "svc-ci")]))]
@@ -251,88 +286,6 @@ impl Username {
 
 fn yes() -> bool {
     true
-}
-
-/// A product behind the gateway.
-#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Application {
-    /// A unique name; Envoy's `context_extensions: { application: NAME }` chooses it.
-    #[schemars(example = &"jira")]
-    pub name: String,
-    /// Which product it is.
-    pub product: Product,
-    /// Host names by which clients call it; they choose it when Envoy does not. Without port, no
-    /// wildcards.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(example = ["jira-api.example.com"])]
-    pub hosts: Vec<String>,
-    /// Names of the providers whose tokens it accepts. Absent: all.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(example = ["sso"])]
-    pub providers: Option<Vec<String>>,
-    /// Where the product begins, when that is not the root: `server.xml`'s context path.
-    #[serde(default, skip_serializing_if = "String::is_empty")]
-    #[schemars(example = &"/jira")]
-    pub context_path: String,
-    /// What happens to requests without a credential: `native` leaves them to the product, so that its pages and
-    /// sessions in a browser keep working while callers with tokens move over.
-    #[serde(default)]
-    pub without_credentials: Foreign,
-    /// What happens to requests with a password of the product (`Basic`).
-    #[serde(default)]
-    pub foreign_credentials: Foreign,
-    /// Paths that need no credential: `/exact`, or `/below/*` for whole segments.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(example = ["/status"])]
-    pub public_paths: Vec<String>,
-    /// Paths that callers with a token cannot reach: `product_default` closes those where the product makes
-    /// credentials of its own (personal access tokens, sessions, OAuth, SSH keys), which would outlive the token. In a list,
-    /// write it beside further paths; each closes itself and everything below. An empty list closes nothing. With any
-    /// of them, a path that two servers could read differently (`..;`, `//`, `%2e`) is refused with 400.
-    #[serde(default)]
-    #[schemars(example = &"product_default", example = ["product_default", "/rest/admin"])]
-    pub denied_paths: DeniedPaths,
-}
-
-/// The word in `denied_paths` that stands for the product's own list.
-pub const PRODUCT_DEFAULT: &str = "product_default";
-
-/// One path, or several.
-#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
-#[serde(untagged)]
-pub enum DeniedPaths {
-    /// One, or the word.
-    One(String),
-    /// Several.
-    Many(Vec<String>),
-}
-
-impl Default for DeniedPaths {
-    fn default() -> Self {
-        Self::One(PRODUCT_DEFAULT.to_owned())
-    }
-}
-
-impl DeniedPaths {
-    /// All of them.
-    pub fn as_slice(&self) -> &[String] {
-        match self {
-            Self::One(path) => std::slice::from_ref(path),
-            Self::Many(paths) => paths,
-        }
-    }
-}
-
-/// What happens to requests that are the product's own business.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum Foreign {
-    /// Refused with 401.
-    #[default]
-    Deny,
-    /// Passed on untouched, without an identity: the product decides.
-    Native,
 }
 
 /// Where requests to providers may go.

@@ -164,8 +164,8 @@ fn an_unknown_key_is_refused_with_the_key_that_was_meant() {
     c.yaml:4:12: unknown key 'jwks-uri' in 'providers[0].jwt': did you mean 'jwks_uri'?
     ");
     assert_snapshot!(problems(&with_provider("preset: { keycloack: {} }")), @"c.yaml:3:15: unknown key 'keycloack' in 'providers[0].preset': did you mean 'keycloak'?");
-    assert_snapshot!(problems(&with_sections("api_keys: { pepper: hunter2 }")), @"c.yaml:1:1: unknown key 'api_keys': known here: admin, api_tokens, applications, identity_header, identity_header_aliases, limits, listen, log, outbound, providers, shutdown");
-    assert_snapshot!(problems(&with_sections("\"a/b~c\": 1")), @"c.yaml:1:1: unknown key 'a/b~c': known here: admin, api_tokens, applications, identity_header, identity_header_aliases, limits, listen, log, outbound, providers, shutdown");
+    assert_snapshot!(problems(&with_sections("api_keys: { pepper: hunter2 }")), @"c.yaml:1:1: unknown key 'api_keys': known here: admin, api_tokens, applications, client_address, enforcement, group_members, identity_header, identity_header_aliases, limits, listen, log, outbound, providers, shutdown");
+    assert_snapshot!(problems(&with_sections("\"a/b~c\": 1")), @"c.yaml:1:1: unknown key 'a/b~c': known here: admin, api_tokens, applications, client_address, enforcement, group_members, identity_header, identity_header_aliases, limits, listen, log, outbound, providers, shutdown");
 }
 
 #[test]

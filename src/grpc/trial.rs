@@ -18,8 +18,10 @@ use crate::{
             check_response::HttpResponse,
         },
     },
+    policy::Explained,
     response,
-    verdict::{Denial, Grant},
+    route::Enforcement,
+    verdict::{Denial, Grant, denial},
 };
 
 /// Headers that hold nothing but a secret: they have a place of their own.
@@ -53,6 +55,9 @@ pub struct Explanation {
     /// The status that the client gets; 200: the product answers.
     #[schema(example = 200)]
     pub status: u16,
+    /// What is done with denials. Where they are only reported, `verdict` is `allow`, and `code` and `why` are those of
+    /// the denial.
+    pub enforcement: Enforcement,
     /// The public word of a denial.
     pub code: Option<&'static str>,
     /// The private word of the outcome.
@@ -63,6 +68,8 @@ pub struct Explanation {
     /// The user whom the product would see.
     #[schema(example = "alice")]
     pub user: Option<String>,
+    /// Who is known and may not pass.
+    pub refused_user: Option<String>,
     /// The user's groups, if they are known.
     pub groups: Option<Vec<String>>,
     /// The application that was found.
@@ -74,6 +81,8 @@ pub struct Explanation {
     /// The kind of credential that was read.
     #[schema(example = "jwt")]
     pub credential: &'static str,
+    /// What every policy says about the user, whichever of them decided.
+    pub policies: Vec<Explained>,
     /// Headers that the product gets.
     pub sets: BTreeMap<String, String>,
     /// Headers that the product does not get.
@@ -133,23 +142,27 @@ impl Explanation {
     /// What an answer says.
     pub fn of(answer: &Answer) -> Self {
         let trail = &answer.decision.trail;
-        let denial = answer.decision.verdict.as_ref().err();
-        let identity = match &answer.decision.verdict {
-            Ok(Grant::As(identity)) => Some(identity),
-            Ok(Grant::Anonymous | Grant::Native) | Err(_) => None,
-        };
-        let groups = identity.and_then(|identity| identity.groups.known());
+        let verdict = &answer.decision.verdict;
+        let denial = denial(verdict);
+        let identity = verdict.as_ref().ok().and_then(Grant::identity);
+        let known = identity.or(trail.refused.as_ref());
+        let groups = known.and_then(|identity| identity.groups.known());
         Self {
-            verdict: if denial.is_none() { "allow" } else { "deny" },
-            status: denial.map_or(200, |denial| denial.status().code()),
+            verdict: if verdict.is_ok() { "allow" } else { "deny" },
+            status: verdict
+                .as_ref()
+                .map_or_else(|denial| denial.status().code(), |_| 200),
+            enforcement: trail.enforcement,
             code: denial.map(Denial::code),
             reason: response::reason(&answer.decision.verdict),
             why: denial.map(ToString::to_string),
             user: identity.map(|identity| identity.username.to_string()),
+            refused_user: trail.refused.as_ref().map(|one| one.username.to_string()),
             groups: groups.map(<[String]>::to_vec),
-            application: trail.application.as_deref().map(str::to_owned),
+            application: trail.application.as_ref().map(|one| one.name.to_string()),
             provider: trail.provider.as_deref().map(str::to_owned),
             credential: trail.credential.as_str(),
+            policies: trail.policies.clone(),
             sets: upstream_headers(answer).into_iter().collect(),
             removes: removed_headers(answer),
         }

@@ -26,6 +26,8 @@ pub struct GroupRule {
     pub claims: Vec<ClaimPath>,
     /// How each is written.
     pub format: GroupFormat,
+    /// Put before each.
+    pub prefix: String,
     /// Their presence says that groups were left out.
     pub unknown_if_present: Vec<ClaimPath>,
 }
@@ -68,7 +70,8 @@ impl GroupRule {
         for value in self.claims.iter().filter_map(|path| claims.at(path)) {
             match self.format.names(value) {
                 Some(names) if groups.len() + names.len() <= MAX_GROUPS => {
-                    groups.extend(names.into_iter().map(str::to_owned));
+                    let full = |name| format!("{}{name}", self.prefix);
+                    groups.extend(names.into_iter().map(full));
                 }
                 Some(_) | None => return Groups::Unknown,
             }
@@ -124,6 +127,7 @@ mod tests {
         GroupRule {
             claims: vec![path("/realm/roles"), path("groups")],
             format,
+            prefix: String::new(),
             unknown_if_present: vec![path("hasgroups"), path("/_claim_names/groups")],
         }
     }
@@ -134,6 +138,16 @@ mod tests {
         let claims = json!({"realm": {"roles": ["b", "a"]}, "groups": ["/dev/x", "a"]});
         assert_eq!(read(&list, claims), known(&["/dev/x", "a", "b"]));
         assert_eq!(read(&list, json!({})), known(&[]));
+    }
+
+    #[test]
+    fn a_prefix_keeps_the_groups_of_two_providers_apart() {
+        let partner = GroupRule {
+            prefix: "partner-".to_owned(),
+            ..rule(GroupFormat::List)
+        };
+        let groups = read(&partner, json!({"groups": ["admins", "partner-"]}));
+        assert_eq!(groups, known(&["partner-admins", "partner-partner-"]));
     }
 
     #[test]

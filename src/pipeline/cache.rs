@@ -294,7 +294,7 @@ fn is_definite(denial: &Denial) -> bool {
         Denial::MalformedRequest(_)
         | Denial::NoRoute(_)
         | Denial::NoCredential
-        | Denial::ForeignCredential
+        | Denial::ForeignCredential(_)
         | Denial::BadApiToken(_)
         | Denial::MalformedCredential(_)
         | Denial::NoProvider(_)

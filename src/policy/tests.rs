@@ -1,10 +1,13 @@
-use std::{collections::BTreeSet, sync::Arc};
+mod access;
+
+use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::prelude::*;
 
 use super::*;
 use crate::{
     api_token::{AccessLevel, PathPrefix},
+    identity::{Groups, Username, UsernamePolicy},
     pb::envoy::{
         config::core::v3::{Address, HeaderMap, HeaderValue, SocketAddress, address},
         service::auth::v3::{
@@ -12,8 +15,8 @@ use crate::{
             attribute_context::{HttpRequest, Peer, Request as HttpAttributes},
         },
     },
-    provider::Selector,
-    route::{DeniedPaths, Product},
+    route::Product,
+    verify::Voucher,
 };
 
 fn request(method: &str, path: &str, source: &str) -> Request {
@@ -44,23 +47,40 @@ fn request(method: &str, path: &str, source: &str) -> Request {
         request: Some(HttpAttributes { http: Some(http) }),
         ..AttributeContext::default()
     };
-    Request::parse(CheckRequest {
+    let check = CheckRequest {
         attributes: Some(attributes),
-    })
-    .expect("a request")
+    };
+    Request::parse(check, 0).expect("a request")
 }
 
 fn application(product: Product, context_path: &str) -> Application {
     Application {
-        name: "app".into(),
-        product,
         context_path: context_path.into(),
-        takes_none: false,
-        takes_foreign: false,
-        providers: Arc::new(Selector::new(0)),
-        public_paths: Vec::new(),
-        denied_paths: DeniedPaths::default(),
+        ..Application::plain("app", product)
     }
+}
+
+fn identity(name: &str) -> Identity {
+    Identity {
+        username: Username::parse(name, &UsernamePolicy::default()).expect("a name"),
+        provider: "corp".into(),
+        client: None,
+        scopes: Vec::new(),
+        valid_until: i64::MAX,
+        voucher: Voucher::Record,
+        groups: Groups::Unknown,
+        claims: BTreeMap::new(),
+    }
+}
+
+fn within(scope: &Scope, request: &Request, application: &Application) -> Result<(), Refusal> {
+    limits::api_token(&Question {
+        identity: &identity("alice"),
+        bounds: Bounds::ApiToken(scope),
+        request,
+        application,
+    })
+    .into_result()
 }
 
 fn scope(access: AccessLevel) -> Scope {

@@ -7,6 +7,7 @@ use crate::{
         service::auth::v3::DeniedHttpResponse,
         r#type::v3::{HttpStatus, StatusCode},
     },
+    pipeline::Trail,
     policy::Refusal,
     verdict::{Denial, DenialStatus},
 };
@@ -28,14 +29,14 @@ pub(super) fn rpc_code(denial: &Denial) -> i32 {
 
 /// A denied response with a status: never an `error_response`, never a gRPC error, both of which
 /// `failure_mode_allow` would turn into an allow.
-pub(super) fn response(denial: &Denial, takes_basic: bool) -> DeniedHttpResponse {
+pub(super) fn response(denial: &Denial, trail: &Trail) -> DeniedHttpResponse {
     let mut headers = vec![
         overwrite("content-type", "application/json"),
         overwrite("cache-control", "no-store"),
     ];
     // Two lines, and Envoy sends both: git and old clients read the first scheme of a line only.
     let mut challenges = Vec::from_iter(challenge(denial));
-    if takes_basic && denial.status() == DenialStatus::Unauthorized {
+    if trail.takes_basic && denial.status() == DenialStatus::Unauthorized {
         challenges.push(format!("Basic realm=\"{REALM}\", charset=\"UTF-8\""));
     }
     headers.extend(
@@ -49,7 +50,7 @@ pub(super) fn response(denial: &Denial, takes_basic: bool) -> DeniedHttpResponse
     DeniedHttpResponse {
         status: Some(http_status(denial.status())),
         headers,
-        body: body(denial),
+        body: body(denial, trail),
     }
 }
 
@@ -67,7 +68,7 @@ fn http_status(status: DenialStatus) -> HttpStatus {
 fn challenge(denial: &Denial) -> Option<String> {
     let attributes = match denial {
         Denial::NoCredential
-        | Denial::ForeignCredential
+        | Denial::ForeignCredential(_)
         | Denial::MalformedCredential(MalformedCredential::UnsupportedScheme) => String::new(),
         Denial::BadApiToken(_) | Denial::NoProvider(_) | Denial::InvalidToken(_) => {
             ", error=\"invalid_token\"".to_owned()
@@ -78,14 +79,20 @@ fn challenge(denial: &Denial) -> Option<String> {
         Denial::MalformedRequest(_)
         | Denial::NoRoute(_)
         | Denial::NoUser(_)
-        | Denial::Refused(Refusal::DeniedPath)
         | Denial::Undecided(_) => return None,
         Denial::Refused(Refusal::InsufficientScope { scope }) if is_scope_token(scope) => {
             format!(", error=\"insufficient_scope\", scope=\"{scope}\"")
         }
+        Denial::Refused(refusal) if !refusal.is_of_api_token() && !lacks_scope(refusal) => {
+            return None;
+        }
         Denial::Refused(_) => ", error=\"insufficient_scope\"".to_owned(),
     };
     Some(format!("Bearer realm=\"{REALM}\"{attributes}"))
+}
+
+fn lacks_scope(refusal: &Refusal) -> bool {
+    matches!(refusal, Refusal::InsufficientScope { .. })
 }
 
 /// RFC 6749 §3.3: what can stand in the quoted attribute.
@@ -95,9 +102,15 @@ fn is_scope_token(scope: &str) -> bool {
         .all(|byte| byte.is_ascii_graphic() && byte != b'"' && byte != b'\\')
 }
 
-/// The shape that callers of the plugin before us already parse, plus a stable code. Both words are
-/// constants without a character that JSON would escape.
-fn body(denial: &Denial) -> String {
-    let (code, message) = (denial.code(), denial.message());
-    format!(r#"{{"error":{{"status":"ERROR","code":"{code}","message":"{message}"}}}}"#)
+/// The shape that callers of the plugin before us already parse, plus a stable code. The operator may have a
+/// better sentence for it.
+fn body(denial: &Denial, trail: &Trail) -> String {
+    let code = denial.code();
+    let own = trail
+        .application
+        .as_ref()
+        .and_then(|application| application.messages.get(code));
+    let message = serde_json::Value::from(own.unwrap_or_else(|| denial.message()));
+    // The code is a constant without a character that JSON would escape.
+    format!(r#"{{"error":{{"status":"ERROR","code":"{code}","message":{message}}}}}"#)
 }

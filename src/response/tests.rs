@@ -4,7 +4,7 @@
     reason = "one table of all denials"
 )]
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use proptest::prelude::*;
 use prost::Message;
@@ -13,7 +13,7 @@ use serde_json::json;
 use super::*;
 use crate::{
     api_token::NotAnApiToken,
-    credential::{BearerToken, MalformedCredential},
+    credential::{BearerToken, Foreign, MalformedCredential},
     holder::ApiTokenRejection,
     identity::{Groups, Identity, MappingError, Username, UsernameError, UsernamePolicy},
     pb::envoy::{
@@ -27,8 +27,8 @@ use crate::{
     policy::Refusal,
     provider::{NoProvider, Selector},
     request::{HostError, MalformedRequest, Request},
-    route::NoRoute,
-    verdict::Denial,
+    route::{Application, Enforcement, NoRoute, Product},
+    verdict::{CODES, Denial, enforced},
     verify::{
         Rejection, Unavailable, Voucher,
         algorithm::Algorithm,
@@ -58,6 +58,7 @@ fn alice() -> Grant {
         valid_until: i64::MAX,
         voucher: Voucher::Key(key()),
         groups: Groups::Unknown,
+        claims: BTreeMap::new(),
     }))
 }
 
@@ -70,11 +71,14 @@ fn full_trail() -> Trail {
     let token = BearerToken::from_b64token(b"secret").expect("a token");
     let key = TokenCache::new(&[7; 32], limits).key(token, &Selector::new(0));
     Trail {
-        application: Some("jira".into()),
+        application: Some(Arc::new(Application::plain("jira", Product::Jira))),
         provider: Some("corp".into()),
         credential: CredentialKind::Jwt,
         token_id: Some(TokenId::Fingerprint(key.fingerprint())),
         cached: true,
+        enforcement: Enforcement::Enforce,
+        refused: None,
+        policies: Vec::new(),
         takes_basic: false,
     }
 }
@@ -94,13 +98,13 @@ fn request<'a>(headers: impl IntoIterator<Item = (&'a str, &'a [u8])>) -> Reques
         }),
         ..HttpRequest::default()
     };
-    Request::parse(CheckRequest {
+    let check = CheckRequest {
         attributes: Some(AttributeContext {
             request: Some(HttpAttributes { http: Some(http) }),
             ..AttributeContext::default()
         }),
-    })
-    .expect("a request")
+    };
+    Request::parse(check, 0).expect("a request")
 }
 
 fn identity_header() -> IdentityHeader {
@@ -422,15 +426,26 @@ fn denials() -> Vec<(Denial, Face)> {
     ] {
         all.push((malformed.into(), BAD_CREDENTIAL));
     }
-    all.push((
-        Denial::ForeignCredential,
-        Face {
-            code: "password_not_accepted",
-            message: "Passwords are not accepted here. Use an access token or an API token.",
-            reason: "password_not_accepted",
+    for (foreign, code, message) in [
+        (
+            Foreign::Password,
+            "password_not_accepted",
+            "Passwords are not accepted here. Use an access token or an API token.",
+        ),
+        (
+            Foreign::ProductToken,
+            "product_token_not_accepted",
+            "Tokens of the product are not accepted here. Use an access token or an API token.",
+        ),
+    ] {
+        let face = Face {
+            code,
+            message,
+            reason: code,
             ..no_credential()
-        },
-    ));
+        };
+        all.push((Denial::ForeignCredential(foreign), face));
+    }
     for (rejection, reason) in [
         (NotAnApiToken::Shape.into(), "api_token_malformed"),
         (NotAnApiToken::Checksum.into(), "api_token_malformed"),
@@ -550,6 +565,64 @@ fn denials() -> Vec<(Denial, Face)> {
             ..BAD_CREDENTIAL
         },
     ));
+    for (refusal, code, message, reason) in [
+        (
+            Refusal::User,
+            "user_not_allowed",
+            "User is not allowed to use this application.",
+            "access_users",
+        ),
+        (
+            Refusal::Group,
+            "user_not_allowed",
+            "User is not allowed to use this application.",
+            "access_groups",
+        ),
+        (
+            Refusal::GroupsUnknown,
+            "user_not_allowed",
+            "User is not allowed to use this application.",
+            "access_groups_unknown",
+        ),
+        (
+            Refusal::ReadOnlyGroup,
+            "read_only",
+            "User may only read.",
+            "access_read_only",
+        ),
+        (
+            Refusal::Network,
+            "network_not_allowed",
+            "Requests from this address are not allowed.",
+            "access_networks",
+        ),
+        (
+            Refusal::Method,
+            "method_not_allowed",
+            "Requests with this method are not allowed.",
+            "access_methods",
+        ),
+        (
+            rule("office-hours", false),
+            "access_rule",
+            "The request is not allowed.",
+            "access_rule",
+        ),
+        (
+            rule("office-hours", true),
+            "access_rule",
+            "The request is not allowed.",
+            "access_rule_failed",
+        ),
+    ] {
+        let face = Face {
+            code,
+            message,
+            reason,
+            ..NO_USER
+        };
+        all.push((refusal.into(), face));
+    }
     for (unavailable, reason) in [
         (Unavailable::NoKeys, "provider_keys_not_loaded"),
         (Unavailable::StaleKeys, "provider_keys_stale"),
@@ -570,6 +643,13 @@ fn denials() -> Vec<(Denial, Face)> {
         ));
     }
     all
+}
+
+fn rule(name: &str, failed: bool) -> Refusal {
+    Refusal::Rule {
+        name: name.into(),
+        failed,
+    }
 }
 
 fn rejections() -> [(Rejection, &'static str); 22] {
@@ -655,7 +735,7 @@ fn group(denial: &Denial) -> usize {
             | MalformedCredential::NotBasic
             | MalformedCredential::InQuery(_),
         ) => 5,
-        Denial::ForeignCredential => 6,
+        Denial::ForeignCredential(_) => 6,
         Denial::BadApiToken(_) => 7,
         Denial::NoProvider(_) => 8,
         Denial::InvalidToken(_) => 9,
@@ -669,15 +749,92 @@ fn group(denial: &Denial) -> usize {
         ) => 12,
         Denial::Refused(Refusal::DeniedPath) => 13,
         Denial::Refused(Refusal::PathNotCanonical) => 14,
-        Denial::Undecided(_) => 15,
+        Denial::Refused(
+            Refusal::User
+            | Refusal::Group
+            | Refusal::GroupsUnknown
+            | Refusal::ReadOnlyGroup
+            | Refusal::Network
+            | Refusal::Method
+            | Refusal::Rule { .. },
+        ) => 15,
+        Denial::Undecided(_) => 16,
     }
+}
+
+/// The metadata that tells what was decided but not done.
+#[test]
+fn a_denial_that_is_only_reported_passes_without_an_identity() {
+    let header = identity_header();
+    let request = request([
+        ("x-remote-user", b"admin".as_slice()),
+        ("X_Remote_User", b"admin"),
+        ("authorization", b"Bearer x"),
+        ("cookie", b"JSESSIONID=1"),
+    ]);
+    for (denial, face) in denials() {
+        let mut decision = decision(enforced(Err(denial), Enforcement::ReportOnly));
+        decision.trail.enforcement = Enforcement::ReportOnly;
+        let response = encode(&decision, Some(&request.headers), &header);
+        let ok = allowed(&response);
+        assert!(ok.headers.is_empty());
+        assert_eq!(ok.headers_to_remove, ["X_Remote_User", "x-remote-user"]);
+        let metadata = metadata_of(&response);
+        assert!(metadata.contains(&("reason", face.reason)));
+        assert!(metadata.contains(&("enforcement", "report_only")));
+        assert!(metadata.iter().all(|(name, _)| *name != "user"));
+    }
+}
+
+#[test]
+fn nothing_is_decided_where_nothing_is_enforced() {
+    for verdict in [Ok(alice()), Ok(Grant::Anonymous), Err(Denial::NoCredential)] {
+        let mut decision = decision(enforced(verdict, Enforcement::Off));
+        decision.trail.enforcement = Enforcement::Off;
+        let response = encode(&decision, None, &identity_header());
+        let ok = allowed(&response);
+        assert!(ok.headers.is_empty());
+        assert_eq!(ok.headers_to_remove, ["x-remote-user"]);
+        assert!(metadata_of(&response).contains(&("reason", "not_enforced")));
+    }
+}
+
+#[test]
+fn the_operator_may_say_it_in_other_words_and_break_nothing() {
+    let header = identity_header();
+    for (denial, face) in denials() {
+        let mut application = Application::plain("jira", Product::Jira);
+        let said = "Ask \"IT\" \\ </script>";
+        application
+            .messages
+            .insert(face.code, said)
+            .expect("a message");
+        let mut decision = decision(Err(denial));
+        decision.trail.application = Some(Arc::new(application));
+        let response = encode(&decision, None, &header);
+        let body: serde_json::Value = serde_json::from_str(&denied(&response).body).expect("JSON");
+        assert_eq!(body["error"]["message"], said);
+        assert_eq!(body["error"]["code"], face.code);
+        assert_eq!(body["error"]["status"], "ERROR");
+    }
+}
+
+#[test]
+fn every_public_word_can_have_another_message() {
+    let known = ["malformed_request", "unknown_application"];
+    for (denial, face) in denials() {
+        let has_application = !known.contains(&face.code);
+        assert_eq!(CODES.contains(&face.code), has_application, "{denial}");
+    }
+    let words: Vec<_> = denials().into_iter().map(|(_, face)| face.code).collect();
+    assert!(CODES.iter().all(|code| words.contains(code)));
 }
 
 #[test]
 fn every_denial_is_in_the_table() {
     let mut groups: Vec<usize> = denials().iter().map(|(denial, _)| group(denial)).collect();
     groups.dedup();
-    assert_eq!(groups, (0..=15).collect::<Vec<_>>());
+    assert_eq!(groups, (0..=16).collect::<Vec<_>>());
 }
 
 /// Git sends its password only to a server that asks for one, and reads the first scheme of each line.

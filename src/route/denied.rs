@@ -80,11 +80,34 @@ impl DeniedPaths {
     }
 }
 
-/// What follows a prefix of whole segments: nothing, or what begins with `/`.
+/// What follows a prefix of whole segments: nothing, or what begins with `/`. `latest` is every version of an API.
 fn below<'p>(path: &'p str, prefix: &str) -> Option<&'p str> {
-    let (start, rest) = path.split_at_checked(prefix.len())?;
-    let is_whole = rest.is_empty() || rest.starts_with('/');
-    (is_whole && start.eq_ignore_ascii_case(prefix)).then_some(rest)
+    let mut rest = path;
+    // Whether the next segment is a version: it comes after `rest` and the name of the API.
+    let mut after_rest = None;
+    for wanted in prefix.strip_prefix('/')?.split('/') {
+        let segment = rest.strip_prefix('/')?;
+        let end = segment.find('/').unwrap_or(segment.len());
+        let (segment, behind) = segment.split_at_checked(end)?;
+        let is_version = after_rest == Some(1);
+        let is_same = segment.eq_ignore_ascii_case(wanted);
+        let is_alike = is_version && same_version(segment, wanted);
+        if !is_same && !is_alike {
+            return None;
+        }
+        after_rest = match after_rest {
+            Some(count) => Some(count + 1),
+            None => segment.eq_ignore_ascii_case("rest").then_some(0),
+        };
+        rest = behind;
+    }
+    Some(rest)
+}
+
+fn same_version(one: &str, other: &str) -> bool {
+    let is_latest = |segment: &str| segment.eq_ignore_ascii_case("latest");
+    let is_number = |segment: &str| segment.starts_with(|first: char| first.is_ascii_digit());
+    (is_latest(one) && is_number(other)) || (is_number(one) && is_latest(other))
 }
 
 #[cfg(test)]
@@ -158,6 +181,31 @@ mod tests {
         let both = DeniedPaths::new(Some(Product::Jira), own());
         assert!(both.contain(path("/Rest/Admin"), "") && both.contain(path("/rest/pat"), ""));
         assert!(DeniedPaths::new(None, Vec::new()).is_empty());
+    }
+
+    #[test]
+    fn the_latest_version_of_an_api_is_every_version() {
+        let denied = |rule: &str, path: &str| {
+            let denied = DeniedPaths::new(None, vec![PathPrefix::parse(rule).expect("a path")]);
+            denied.contain(CanonicalPath::parse(path).expect("canonical"), "")
+        };
+        for (rule, path) in [
+            ("/rest/api/2/user", "/rest/api/latest/user/x"),
+            ("/jira/rest/api/2/user", "/jira/rest/api/Latest/user"),
+            ("/rest/api/latest/user", "/rest/api/2/user"),
+            ("/rest/api/latest/user", "/rest/api/2.0.alpha1/user"),
+        ] {
+            assert!(denied(rule, path), "{rule} {path}");
+        }
+        for (rule, path) in [
+            ("/rest/api/2/user", "/rest/api/3/user"),
+            ("/rest/api/2/user", "/rest/api/latest/users"),
+            ("/rest/2/api", "/rest/latest/api"),
+            ("/rest/api/user/2", "/rest/api/user/latest"),
+            ("/rest/api/2/user", "/rest/api/2"),
+        ] {
+            assert!(!denied(rule, path), "{rule} {path}");
+        }
     }
 
     proptest! {

@@ -9,7 +9,7 @@ mod bodies;
 mod checks;
 mod credentials;
 mod failing_open;
-mod h2;
+pub mod h2;
 mod identity;
 mod paths;
 mod protocol;

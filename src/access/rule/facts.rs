@@ -58,6 +58,8 @@ pub struct Facts<'a> {
     pub method: &'a str,
     /// Canonical, or `None`.
     pub path: Option<&'a str>,
+    /// The same for every version of an API, and wherever the product begins.
+    pub resource: Option<&'a str>,
     /// Normalised.
     pub host: &'a str,
     /// What follows the first `?`. Empty is absent.
@@ -86,6 +88,7 @@ pub(super) enum Fact {
     Claim(Box<str>),
     Method,
     Path,
+    Resource,
     Host,
     Query,
     Header(Box<str>),
@@ -259,6 +262,7 @@ impl<'a> Facts<'a> {
             Fact::Claim(name) => budget.json(self.claims.get(&**name)?, MAX_CLAIM_DEPTH),
             Fact::Method => budget.text(self.method),
             Fact::Path => budget.text(self.path?),
+            Fact::Resource => budget.text(self.resource?),
             Fact::Host => budget.text(self.host),
             Fact::Query => budget.text(self.query()?),
             Fact::Header(name) => self.header(name, budget),
@@ -286,6 +290,7 @@ impl<'a> Facts<'a> {
             Fact::Client => self.client.is_some(),
             Fact::Claim(name) => self.claims.contains_key(&**name),
             Fact::Path => self.path.is_some(),
+            Fact::Resource => self.resource.is_some(),
             Fact::Query => self.query().is_some(),
             Fact::Header(name) => self.headers.named(name).next().is_some(),
             Fact::Operation => self.operation.is_some(),

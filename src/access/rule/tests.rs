@@ -49,7 +49,7 @@ fn headers(lines: &[(&str, &[u8])]) -> Headers {
     let check = CheckRequest {
         attributes: Some(attributes),
     };
-    Request::parse(check).expect("a request").headers
+    Request::parse(check, 0).expect("a request").headers
 }
 
 fn names(names: &[&str]) -> Vec<String> {
@@ -93,6 +93,7 @@ impl World {
             claims: &self.claims,
             method: "GET",
             path: Some("/rest/api/2/issue"),
+            resource: Some("/rest/api/issue"),
             host: "jira.example",
             query: Some("jql=x"),
             headers: &self.headers,
@@ -109,6 +110,7 @@ impl World {
             groups: None,
             client: None,
             path: None,
+            resource: None,
             query: Some(""),
             operation: None,
             address: None,

@@ -115,7 +115,7 @@ fn bearer(headers: &HeaderMap) -> Result<BearerToken<'_>, Refused> {
     match Credential::parse(value.as_bytes()) {
         Ok(Credential::Bearer(token)) => Ok(token),
         Ok(Credential::Own(_)) => Err(Refused::OwnToken),
-        Ok(Credential::Password) => Err(Refused::Denied(
+        Ok(Credential::Foreign(_)) => Err(Refused::Denied(
             MalformedCredential::UnsupportedScheme.into(),
         )),
         Err(malformed) => Err(Refused::Denied(malformed.into())),

@@ -39,7 +39,7 @@ impl Resolver<'_> {
         }
         let chosen_configs = chosen.iter().map(|position| providers.get(*position));
         let knows_groups = |config: Option<&Option<ProviderConfig>>| match config {
-            Some(Some(config)) => config.groups.is_some(),
+            Some(Some(config)) => config.keep.groups.is_some(),
             // A problem of its own.
             Some(None) | None => true,
         };

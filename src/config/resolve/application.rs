@@ -1,25 +1,28 @@
 //! The section `applications`.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, sync::Arc};
 
 use super::{
     Resolver,
     marks::{Mark, marks},
 };
 use crate::{
+    access::Access,
     api_token::PathPrefix,
     config::{ApplicationConfig, ProviderConfig, schema},
     request::Host,
-    route::{DeniedPaths, PublicPath},
+    route::{DeniedPaths, Messages, NativeTraffic, PublicPath, Upgrades},
+    verdict::CODES,
 };
 
 impl Resolver<'_> {
     pub(super) fn applications(
         &mut self,
-        written: &[schema::Application],
-        named: &[schema::Provider],
+        file: &schema::File,
         providers: &[Option<ProviderConfig>],
     ) -> Vec<ApplicationConfig> {
+        let (written, named) = (&file.applications, &file.providers);
+        let members = self.group_members(file);
         if written.is_empty() {
             self.problem(
                 "/applications",
@@ -43,10 +46,16 @@ impl Resolver<'_> {
                 providers: chosen,
                 product: application.product,
                 context_path: self.context_path(&pointer, application),
-                takes_none: application.without_credentials == schema::Foreign::Native,
-                takes_foreign: application.foreign_credentials == schema::Foreign::Native,
+                enforcement: application.enforcement.unwrap_or(file.enforcement),
+                native: native(application),
+                upgrades: self.upgrades(&pointer, application),
                 public_paths: self.public_paths(&pointer, application),
                 denied_paths: self.denied_paths(&pointer, application),
+                access: Access {
+                    members: Arc::clone(&members),
+                    ..self.access(&pointer, application)
+                },
+                messages: self.messages(&pointer, application),
             });
         }
         applications
@@ -193,7 +202,14 @@ impl Resolver<'_> {
         application: &schema::Application,
     ) -> Vec<PublicPath> {
         let mut paths = Vec::new();
-        for (at, rule) in application.public_paths.iter().enumerate() {
+        for (at, rule) in application.public_paths.as_slice().iter().enumerate() {
+            if rule == schema::PRODUCT_DEFAULT {
+                paths.extend(PublicPath::parse(&format!(
+                    "{}/status",
+                    application.context_path
+                )));
+                continue;
+            }
             let pointer = format!("{pointer}/public_paths/{at}");
             match PublicPath::parse(rule) {
                 Some(_) if rule == "/*" => self.problem(
@@ -205,13 +221,57 @@ impl Resolver<'_> {
                     &pointer,
                     format!(
                         "{}: '{rule}' must be a plain path as '/status', or '/below/*': no '..', '//', \
-                         ';', '?', needless escapes or other wildcards",
+                         ';', '?', needless escapes or other wildcards; or the word product_default",
                         application.name
                     ),
                 ),
             }
         }
         paths
+    }
+
+    fn upgrades(&mut self, pointer: &str, application: &schema::Application) -> Upgrades {
+        let connect = application.upgrades.contains(&schema::Upgrade::Connect);
+        if connect && !application.denied_paths.as_slice().is_empty() {
+            let why = format!(
+                "{}: 'connect' in 'upgrades' opens a tunnel in which no path is seen, so 'denied_paths' cannot hold: \
+                 write denied_paths: [] too, or leave 'connect' out",
+                application.name
+            );
+            self.problem(&format!("{pointer}/upgrades"), why);
+        }
+        Upgrades {
+            websocket: application.upgrades.contains(&schema::Upgrade::Websocket),
+            connect,
+        }
+    }
+
+    fn messages(&mut self, pointer: &str, application: &schema::Application) -> Messages {
+        let mut messages = Messages::default();
+        for (code, message) in &application.messages {
+            let why = if !CODES.contains(&code.as_str()) {
+                format!("there is no code '{code}', only {}", CODES.join(", "))
+            } else if let Err(error) = messages.insert(code, message) {
+                format!("the message for '{code}' {error}")
+            } else {
+                continue;
+            };
+            let name = &application.name;
+            self.problem(
+                &format!("{pointer}/messages/{code}"),
+                format!("{name}: 'messages': {why}"),
+            );
+        }
+        messages
+    }
+}
+
+fn native(application: &schema::Application) -> NativeTraffic {
+    let is_native = |setting| setting == schema::Foreign::Native;
+    NativeTraffic {
+        without_credentials: is_native(application.without_credentials),
+        foreign_credentials: is_native(application.foreign_credentials),
+        preflight: is_native(application.preflight),
     }
 }
 

@@ -18,7 +18,7 @@ use super::Resolver;
 use crate::{
     config::{JudgeConfig, ProviderConfig, document::child, schema},
     holder,
-    identity::{Mapping, Username},
+    identity::{Keep, Mapping, Username},
     outbound::{ExtraAuthorities, Outbound, UrlPolicy},
     provider::preset::Generic,
     verify::{
@@ -116,6 +116,7 @@ impl Resolver<'_> {
         };
         let groups = form.groups.as_ref();
         let groups = groups.and_then(|groups| self.groups(section, groups));
+        let claims = self.kept_claims(section);
         let machine_clients = self.machine_clients(section);
         let authorities = self.authorities(section, urls);
         if self.problems.len() > before {
@@ -128,7 +129,7 @@ impl Resolver<'_> {
                 rule: rule?,
                 machine_clients,
             },
-            groups,
+            keep: Keep { groups, claims },
             unstable: form.unstable,
             is_unbound: section.written.accept_unbound_tokens,
             required_scopes: section.written.required_scopes.clone(),

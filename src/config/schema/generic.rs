@@ -291,6 +291,10 @@ pub struct Groups {
     /// How groups are written there.
     #[serde(default)]
     pub format: GroupFormat,
+    /// Put before the name of each group, so that two providers cannot name the same group.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(example = &"partner-")]
+    pub prefix: Option<String>,
     /// Claims whose presence says that the token could not hold all groups. A rule about groups
     /// then refuses the user.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

@@ -1,16 +1,13 @@
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
 use serde_json::json;
 
 use super::*;
 use crate::{
-    identity::{Groups, Mapping, MappingError, Username, UsernamePolicy, UsernameRule},
-    provider::Judge,
+    identity::{Groups, MappingError, Username, UsernamePolicy},
     verify::{
         Rejection, Unavailable,
         algorithm::Algorithm,
-        claims::{Audiences, ClaimPath, ClaimRules, Expiry, TypPolicy},
-        jwt::JwtVerifier,
         keys::{Candidates, KeySet, VerifyingKey},
     },
 };
@@ -70,40 +67,7 @@ fn signing_key(set: &KeySet) -> Arc<VerifyingKey> {
 }
 
 fn provider() -> Arc<Provider> {
-    let rules = ClaimRules {
-        audiences: Audiences::OneOf(vec!["jira-api".to_owned()]),
-        clients: None,
-        typ: TypPolicy::AccessToken,
-        leeway: Duration::ZERO,
-        expiry: Expiry::Required {
-            max_lifetime: Duration::from_hours(24),
-        },
-        required: BTreeMap::new(),
-        machine_markers: Vec::new(),
-    };
-    let rule = UsernameRule {
-        claim: ClaimPath::parse("sub").expect("a path"),
-        map: None,
-        regex: None,
-        strip_domain: None,
-        prefix: String::new(),
-        lower_case: true,
-        policy: UsernamePolicy::default(),
-    };
-    Arc::new(Provider {
-        name: "idp".into(),
-        judge: Judge::Jwt(JwtVerifier {
-            algorithms: vec![Algorithm::EdDSA],
-            rules,
-        }),
-        groups: None,
-        unstable: &[],
-        mapping: Mapping {
-            rule,
-            machine_clients: HashMap::new(),
-        },
-        required_scopes: Vec::new(),
-    })
+    Arc::new(Provider::plain("idp"))
 }
 
 /// An identity that ends so many seconds after [`NOW`].
@@ -116,6 +80,7 @@ fn identity(key: &Arc<VerifyingKey>, life: i64, scope_bytes: usize) -> Arc<Ident
         valid_until: NOW + life,
         voucher: Voucher::Key(Arc::clone(key)),
         groups: Groups::Unknown,
+        claims: BTreeMap::new(),
     })
 }
 

@@ -81,6 +81,7 @@ fn a_good_token_is_explained_step_by_step() {
     application  jira
     credential   jwt
     provider     idp
+    policy       denied_paths: passes
     user         alice
     verdict      ALLOW
     sets         x-remote-user: alice
@@ -276,6 +277,7 @@ fn json_tells_the_same_to_a_script() {
         json!({
             "verdict": "allow", "status": 200, "code": null, "reason": "token_valid", "why": null,
             "user": "alice", "application": "jira", "provider": "idp", "credential": "jwt", "groups": null,
+            "refused_user": null, "enforcement": "enforce", "policies": [{"policy": "denied_paths", "passes": true, "why": null}],
             "sets": {"x-remote-user": "alice"},
             "removes": ["authorization", "proxy-authorization", "dpop", "cookie", "x-http-method-override",
                 "x-http-method", "x-method-override"],
@@ -295,7 +297,8 @@ fn json_tells_the_same_to_a_script() {
         json!({
             "verdict": "deny", "status": 401, "code": "token_expired_or_invalid", "reason": "wrong_audience",
             "why": "the token is meant for another audience", "user": null, "application": "jira",
-            "provider": "idp", "credential": "jwt", "groups": null, "sets": {}, "removes": [],
+            "provider": "idp", "credential": "jwt", "groups": null, "refused_user": null, "enforcement": "enforce", "policies": [],
+            "sets": {}, "removes": [],
         })
     );
 }

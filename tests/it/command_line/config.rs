@@ -99,10 +99,7 @@ limits: { cache_ttl: 30s }
         );
         for (before, after) in before.providers.iter().zip(&after.providers) {
             assert_eq!(format!("{:?}", before.judge), format!("{:?}", after.judge));
-            assert_eq!(
-                format!("{:?}", before.groups),
-                format!("{:?}", after.groups)
-            );
+            assert_eq!(format!("{:?}", before.keep), format!("{:?}", after.keep));
             assert_eq!(
                 format!("{:?}", before.mapping.rule),
                 format!("{:?}", after.mapping.rule)
@@ -127,6 +124,9 @@ fn config_show_hides_nothing_of_a_preset() {
     log:
       level: info
       format: auto
+    enforcement: enforce
+    client_address:
+      trusted_hops: 0
     identity_header: x-remote-user
     identity_header_aliases: []
     providers:
@@ -169,6 +169,8 @@ fn config_show_hides_nothing_of_a_preset() {
       - jira-api.example.com
       without_credentials: deny
       foreign_credentials: deny
+      preflight: deny
+      public_paths: product_default
       denied_paths: product_default
     outbound:
       allow_loopback_http: false

@@ -30,7 +30,7 @@ fn a_message_says_where_the_mistake_is_and_what_there_is_instead() {
         (
             "'é🐱' == request",
             "line 1, column 9",
-            "request is no value; read one of method, path, host, query, headers, operation",
+            "request is no value; read one of method, path, resource, host, query, headers, operation",
         ),
         (
             "request.path.matches('^/rest')",

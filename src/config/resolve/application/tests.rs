@@ -136,14 +136,14 @@ fn public_paths_are_canonical_and_never_the_whole_application() {
   - /%61
   - ''")), @"
     c.yaml:5:9: jira: '/*' would make the whole application public
-    c.yaml:6:9: jira: '/public/../rest/*' must be a plain path as '/status', or '/below/*': no '..', '//', ';', '?', needless escapes or other wildcards
-    c.yaml:7:9: jira: '/rest/*/public' must be a plain path as '/status', or '/below/*': no '..', '//', ';', '?', needless escapes or other wildcards
-    c.yaml:8:9: jira: '/stat*' must be a plain path as '/status', or '/below/*': no '..', '//', ';', '?', needless escapes or other wildcards
-    c.yaml:9:9: jira: 'status' must be a plain path as '/status', or '/below/*': no '..', '//', ';', '?', needless escapes or other wildcards
-    c.yaml:10:9: jira: '//status' must be a plain path as '/status', or '/below/*': no '..', '//', ';', '?', needless escapes or other wildcards
-    c.yaml:11:9: jira: '/a;b' must be a plain path as '/status', or '/below/*': no '..', '//', ';', '?', needless escapes or other wildcards
-    c.yaml:12:9: jira: '/a?b' must be a plain path as '/status', or '/below/*': no '..', '//', ';', '?', needless escapes or other wildcards
-    c.yaml:13:9: jira: '/%61' must be a plain path as '/status', or '/below/*': no '..', '//', ';', '?', needless escapes or other wildcards
-    c.yaml:14:9: jira: '' must be a plain path as '/status', or '/below/*': no '..', '//', ';', '?', needless escapes or other wildcards
+    c.yaml:6:9: jira: '/public/../rest/*' must be a plain path as '/status', or '/below/*': no '..', '//', ';', '?', needless escapes or other wildcards; or the word product_default
+    c.yaml:7:9: jira: '/rest/*/public' must be a plain path as '/status', or '/below/*': no '..', '//', ';', '?', needless escapes or other wildcards; or the word product_default
+    c.yaml:8:9: jira: '/stat*' must be a plain path as '/status', or '/below/*': no '..', '//', ';', '?', needless escapes or other wildcards; or the word product_default
+    c.yaml:9:9: jira: 'status' must be a plain path as '/status', or '/below/*': no '..', '//', ';', '?', needless escapes or other wildcards; or the word product_default
+    c.yaml:10:9: jira: '//status' must be a plain path as '/status', or '/below/*': no '..', '//', ';', '?', needless escapes or other wildcards; or the word product_default
+    c.yaml:11:9: jira: '/a;b' must be a plain path as '/status', or '/below/*': no '..', '//', ';', '?', needless escapes or other wildcards; or the word product_default
+    c.yaml:12:9: jira: '/a?b' must be a plain path as '/status', or '/below/*': no '..', '//', ';', '?', needless escapes or other wildcards; or the word product_default
+    c.yaml:13:9: jira: '/%61' must be a plain path as '/status', or '/below/*': no '..', '//', ';', '?', needless escapes or other wildcards; or the word product_default
+    c.yaml:14:9: jira: '' must be a plain path as '/status', or '/below/*': no '..', '//', ';', '?', needless escapes or other wildcards; or the word product_default
     ");
 }

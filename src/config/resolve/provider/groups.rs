@@ -1,4 +1,4 @@
-//! The member `groups` of a provider.
+//! The members `groups` and `claims` of a provider: what is kept of a token besides the user's name.
 
 use super::{Resolver, Section};
 use crate::{
@@ -31,8 +31,23 @@ impl Resolver<'_> {
                 schema::GroupFormat::Words => GroupFormat::Words,
                 schema::GroupFormat::Keys => GroupFormat::Keys,
             },
+            prefix: written.prefix.clone().unwrap_or_default(),
             unknown_if_present: unknown_if_present?,
         })
+    }
+
+    pub(super) fn kept_claims(&mut self, section: &Section<'_>) -> Vec<(String, ClaimPath)> {
+        let mut claims = Vec::new();
+        for (at, name) in section.written.claims.iter().enumerate() {
+            match ClaimPath::parse(name) {
+                Some(path) => claims.push((name.clone(), path)),
+                None => self.problem(
+                    &format!("{}/claims/{at}", section.pointer),
+                    format!("{}: claims: a claim is empty", section.name),
+                ),
+            }
+        }
+        claims
     }
 
     fn paths(

@@ -1,0 +1,141 @@
+//! What the application asks of those whom it knows: the section `access`.
+
+use super::{Bounds, Question, Refusal, Ruling, limits::has_scopes, resource::resource};
+use crate::{
+    access::{
+        GroupRights, Rule,
+        rule::{Facts, RuleRefusal},
+    },
+    api_token::AccessLevel,
+    provider::Judge,
+    request::CanonicalPath,
+};
+
+pub(super) fn users(question: &Question<'_>) -> Ruling {
+    let Some(users) = &question.application.access.users else {
+        return Ruling::Silent;
+    };
+    if users.takes_user(question.identity.username.as_str()) {
+        Ruling::Passes
+    } else {
+        Ruling::Refuses(Refusal::User)
+    }
+}
+
+pub(super) fn groups(question: &Question<'_>) -> Ruling {
+    let Some(access) = &question.application.access.groups else {
+        return Ruling::Silent;
+    };
+    match access.rights(question.groups()) {
+        GroupRights::Full => Ruling::Passes,
+        GroupRights::ReadOnly => question.only_reads().into(),
+        GroupRights::NoMember => Ruling::Refuses(Refusal::Group),
+        GroupRights::Unknown => Ruling::Refuses(Refusal::GroupsUnknown),
+    }
+}
+
+pub(super) fn networks(question: &Question<'_>) -> Ruling {
+    match &question.application.access.networks {
+        None => Ruling::Silent,
+        Some(networks) if networks.takes_address(question.request.source) => Ruling::Passes,
+        Some(_) => Ruling::Refuses(Refusal::Network),
+    }
+}
+
+pub(super) fn methods(question: &Question<'_>) -> Ruling {
+    let Some(methods) = &question.application.access.methods else {
+        return Ruling::Silent;
+    };
+    // RFC 9110 §9.3.2: HEAD is GET without its content.
+    let method = match question.request.method.as_str() {
+        "HEAD" => "GET",
+        other => other,
+    };
+    if methods.contains(method) {
+        Ruling::Passes
+    } else {
+        Ruling::Refuses(Refusal::Method)
+    }
+}
+
+/// An API token has limits of its own, and no scopes of OAuth.
+pub(super) fn scopes(question: &Question<'_>) -> Ruling {
+    let scopes = &question.application.access.scopes;
+    let (Some(scopes), Bounds::Provider(_)) = (scopes, question.bounds) else {
+        return Ruling::Silent;
+    };
+    let wanted = question.operation().map(|operation| match operation {
+        AccessLevel::Read => &scopes.read,
+        AccessLevel::Write => &scopes.write,
+    });
+    wanted
+        .and_then(|wanted| has_scopes(question.identity, wanted))
+        .into()
+}
+
+pub(super) fn rule(question: &Question<'_>, rule: &Rule) -> Ruling {
+    let path = question.path();
+    if rule.reads_path() && path.is_err() {
+        return Ruling::Refuses(Refusal::PathNotCanonical);
+    }
+    let (identity, request) = (question.identity, question.request);
+    let application = question.application;
+    let wanted = path.as_ref().ok().filter(|_| rule.reads_path());
+    let resource = wanted.and_then(|path| resource(*path, &application.context_path));
+    let facts = Facts {
+        username: identity.username.as_str(),
+        provider: &identity.provider,
+        groups: question.groups(),
+        scopes: &identity.scopes,
+        client: identity.client.as_deref(),
+        credential: question.credential(),
+        claims: &identity.claims,
+        method: &request.method,
+        path: path.ok().map(CanonicalPath::as_str),
+        resource: resource.as_deref(),
+        host: request.host.as_str(),
+        query: request.path.query(),
+        headers: &request.headers,
+        operation: question.operation().ok().map(AccessLevel::as_str),
+        address: request.source,
+        application: &application.name,
+        product: application.product.as_str(),
+    };
+    match rule.judge(&facts) {
+        Ok(()) => Ruling::Passes,
+        Err(refusal) => Ruling::Refuses(Refusal::Rule {
+            name: rule.name().into(),
+            failed: refusal == RuleRefusal::Failed,
+        }),
+    }
+}
+
+impl<'a> Question<'a> {
+    /// Those of the token and those that the operator adds; `None`: neither says anything.
+    fn groups(&self) -> Option<[&'a [String]; 2]> {
+        let of_token = self.identity.groups.known();
+        let members = &self.application.access.members;
+        let further = members.of(self.identity.username.as_str());
+        if of_token.is_none() && further.is_none() {
+            return None;
+        }
+        Some([of_token.unwrap_or_default(), further.unwrap_or_default()])
+    }
+
+    fn only_reads(&self) -> Result<(), Refusal> {
+        match self.operation()? {
+            AccessLevel::Read => Ok(()),
+            AccessLevel::Write => Err(Refusal::ReadOnlyGroup),
+        }
+    }
+
+    fn credential(&self) -> &'static str {
+        match self.bounds {
+            Bounds::ApiToken(_) => "api_token",
+            Bounds::Provider(provider) => match provider.judge {
+                Judge::Jwt(_) => "jwt",
+                Judge::Remote(_) => "opaque",
+            },
+        }
+    }
+}
