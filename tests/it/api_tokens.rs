@@ -3,7 +3,7 @@
 
 mod basic;
 mod envoy;
-mod fixture;
+pub mod fixture;
 mod git;
 mod life;
 mod postgres;

@@ -17,6 +17,7 @@
 
 mod support;
 
+mod access;
 mod admin_api;
 mod api_tokens;
 mod architecture;
