@@ -28,6 +28,7 @@ mod memory;
 mod own_tokens;
 mod process;
 mod report;
+mod rules;
 mod scenarios;
 mod server;
 mod start;
@@ -69,7 +70,7 @@ struct Options {
     /// Also writes every single figure to a file.
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
-    /// Only scenarios, and parts `memory`, `API tokens` and `start`, whose name contains this.
+    /// Only scenarios, and parts `memory`, `API tokens`, `access rules` and `start`, whose name contains this.
     #[arg(long, value_name = "TEXT", default_value = "")]
     only: String,
     /// Measurements of each figure; floor and service take turns.
@@ -155,6 +156,9 @@ fn run(options: &Options) {
     if "API tokens".contains(&options.only) {
         own_tokens::measure(&options.service, &idp.issuer, effort, &mut report);
         timing::measure(effort);
+    }
+    if "access rules".contains(&options.only) {
+        rules::measure(&options.service, &idp.issuer, effort, &mut report);
     }
     if "start".contains(&options.only) {
         report.starts = start::measure(&options.service, effort.starts);

@@ -16,7 +16,7 @@ use tokio::runtime::Runtime;
 use super::{
     Effort,
     calls::{self, Answerer, Call},
-    client::{Client, Shape},
+    client::Shape,
     report::{Measured, Pair, Report, Sample},
     server::{self, Server},
 };
@@ -42,14 +42,21 @@ struct Filled {
 
 /// Floor, service with few, service with many, floor, …
 pub fn measure(binary: &Path, issuer: &str, effort: Effort, report: &mut Report) {
+    let count = CALLS / effort.divisor;
     let floor = Server::floor();
     let filled = SIZES.map(|size| Filled::new(binary, issuer, (size / effort.divisor).max(USED)));
     let mut measured =
         SIZES.map(|size| Measured::new(format!("API token, one of {size}, 4 x 4"), SHAPE, None));
     for _ in 0..effort.pairs {
         for (filled, measured) in filled.iter().zip(&mut measured) {
-            let floor = sample(&floor, Answerer::Floor, &filled.calls, effort);
-            let service = sample(&filled.server, Answerer::Service, &filled.calls, effort);
+            let floor = Sample::take(&floor, Answerer::Floor, SHAPE, &filled.calls, count);
+            let service = Sample::take(
+                &filled.server,
+                Answerer::Service,
+                SHAPE,
+                &filled.calls,
+                count,
+            );
             measured.pairs.push(Pair {
                 floor,
                 service,
@@ -66,16 +73,6 @@ pub fn measure(binary: &Path, issuer: &str, effort: Effort, report: &mut Report)
             filled.lookup_us
         );
     }
-}
-
-fn sample(server: &Server, answerer: Answerer, calls: &Arc<[Call]>, effort: Effort) -> Sample {
-    let client = Client::connect(&server.grpc, SHAPE, answerer);
-    // Fills the memory and every connection's buffers.
-    client.run(calls, calls.len());
-    let (cpu, lines) = (server.cpu_when_idle(), server.lines());
-    let seen = client.run(calls, (CALLS / effort.divisor).max(100));
-    let cpu = server.cpu_when_idle() - cpu;
-    Sample::new(&seen, cpu, server.lines() - lines)
 }
 
 impl Filled {

@@ -1,14 +1,15 @@
 //! What is printed: ratios first of all.
 
-use std::{fs, path::Path};
+use std::{fs, path::Path, sync::Arc};
 
 use serde::Serialize;
 use serde_json::json;
 
 use super::{
-    calls::Signature,
-    client::{Seen, Shape},
+    calls::{Answerer, Call, Signature},
+    client::{Client, Seen, Shape},
     process::load_average,
+    server::Server,
 };
 
 /// One server, one measurement.
@@ -53,6 +54,22 @@ pub struct Report {
 }
 
 impl Sample {
+    /// Asks until every connection's buffers and the service's memory are full, then so many times.
+    pub fn take(
+        server: &Server,
+        answerer: Answerer,
+        shape: Shape,
+        calls: &Arc<[Call]>,
+        count: usize,
+    ) -> Self {
+        let client = Client::connect(&server.grpc, shape, answerer);
+        client.run(calls, calls.len());
+        let (cpu, lines) = (server.cpu_when_idle(), server.lines());
+        let seen = client.run(calls, count.max(100));
+        let cpu = server.cpu_when_idle() - cpu;
+        Self::new(&seen, cpu, server.lines() - lines)
+    }
+
     pub fn new(seen: &Seen, cpu_nanos: u64, lines: u64) -> Self {
         let checks = seen.latencies.len() as f64;
         let quantile = |share: f64| {
