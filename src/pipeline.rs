@@ -252,13 +252,30 @@ impl Pipeline {
                 let Judge::Remote(verifier) = &provider.judge else {
                     return Err(Unavailable::Internal.into());
                 };
-                let ask = || self.remote_question(question, key, provider);
+                let ask = || self.first_question(question, key, provider);
                 self.flights.join(key, verifier.waiting(), ask).await
             }
             Err(nobody) => {
                 let refused = Err(nobody.into());
                 self.cache.remember(key, &refused, None, question.now);
                 refused
+            }
+        }
+    }
+
+    /// Asks, unless somebody else's question has been answered since the memory was looked at.
+    fn first_question(
+        &self,
+        question: Question<'_>,
+        key: TokenKey,
+        provider: &Arc<Provider>,
+    ) -> impl Future<Output = Result<Known, Denial>> + Send + 'static {
+        let asked = self.remote_question(question, key, provider);
+        let (cache, now) = (Arc::clone(&self.cache), question.now);
+        async move {
+            match cache.get(key, now) {
+                Some(remembered) => remembered.outcome,
+                None => asked.await,
             }
         }
     }
