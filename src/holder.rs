@@ -320,7 +320,7 @@ impl Court {
                 scopes: Vec::new(),
                 valid_until: record.expires_at,
                 voucher: Voucher::Record,
-                groups: Groups::Unknown,
+                groups: Groups::Untold,
                 claims: BTreeMap::new(),
             }),
             scope: Arc::new(record.scope.clone()),

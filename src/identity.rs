@@ -41,7 +41,7 @@ pub struct Identity {
 /// What is kept of a token's claims, besides the user's name.
 #[derive(Clone, Debug, Default)]
 pub struct Keep {
-    /// Finds the groups; `None`: they are unknown.
+    /// Finds the groups; `None`: such tokens do not tell.
     pub groups: Option<GroupRule>,
     /// Claims for rules, by the name that rules have for them.
     pub claims: Vec<(String, ClaimPath)>,
@@ -58,7 +58,7 @@ impl Identity {
         let username = mapping.username(&verified)?;
         let claims = &verified.claims;
         let groups = keep.groups.as_ref();
-        let groups = groups.map_or(Groups::Unknown, |rule| rule.read(claims));
+        let groups = groups.map_or(Groups::Untold, |rule| rule.read(claims));
         let kept = keep.claims.iter().filter_map(|(name, path)| {
             let value = claims.at(path)?;
             Some((name.clone(), value.clone()))

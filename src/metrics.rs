@@ -1,21 +1,25 @@
 //! What is counted. Labels come from closed sets or from the configuration, never from a request.
 
-use std::{
-    fmt::{self, Write},
-    sync::Arc,
-    time::Duration,
-};
+mod labels;
+
+use std::{sync::Arc, time::Duration};
 
 use prometheus_client::{
-    encoding::{EncodeLabelSet, EncodeLabelValue, LabelValueEncoder, text},
+    encoding::text,
     metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram, info::Info},
     registry::Registry,
+};
+
+use labels::{
+    ApplicationLabels, CacheLabels, DecisionLabels, FetchLabels, KeyLabels, Name, ProviderLabels,
+    TokenLabels, VerdictLabels,
 };
 
 use crate::{
     desk::Census,
     pipeline::{CacheSizes, Decision},
     response,
+    route::Enforcement,
 };
 
 /// From 50 µs: a cached check takes less, a first RS256 token about as much.
@@ -38,68 +42,12 @@ pub struct Metrics {
     checks: Family<FetchLabels, Counter>,
     circuits: Family<ProviderLabels, Gauge>,
     unbound: Family<ProviderLabels, Gauge>,
+    relaxed: Family<ApplicationLabels, Gauge>,
     lookups: Family<CacheLabels, Counter>,
     own_tokens: Family<TokenLabels, Gauge>,
     dropped_notes: Counter,
     panics: Counter,
     replaced: Counter,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct DecisionLabels {
-    application: Name,
-    provider: Name,
-    status: u16,
-    reason: &'static str,
-    enforcement: &'static str,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct VerdictLabels {
-    verdict: &'static str,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct CacheLabels {
-    result: &'static str,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct FetchLabels {
-    provider: Name,
-    outcome: &'static str,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct KeyLabels {
-    provider: Name,
-    issuer: Name,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct ProviderLabels {
-    provider: Name,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct TokenLabels {
-    state: &'static str,
-}
-
-/// A name of the configuration, shared instead of copied.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
-struct Name(Option<Arc<str>>);
-
-impl Name {
-    fn new(name: &str) -> Self {
-        Self(Some(name.into()))
-    }
-}
-
-impl EncodeLabelValue for Name {
-    fn encode(&self, encoder: &mut LabelValueEncoder<'_>) -> fmt::Result {
-        encoder.write_str(self.0.as_deref().unwrap_or_default())
-    }
 }
 
 /// How one fetch of keys ended.
@@ -142,6 +90,7 @@ impl Metrics {
             checks: Family::default(),
             circuits: Family::default(),
             unbound: Family::default(),
+            relaxed: Family::default(),
             lookups: Family::default(),
             own_tokens: Family::default(),
             dropped_notes: Counter::default(),
@@ -221,6 +170,11 @@ impl Metrics {
             "provider_unbound",
             "1: takes tokens for any application",
             self.unbound.clone(),
+        );
+        to.register(
+            "application_not_enforced",
+            "1: denials are only reported, or nothing is decided",
+            self.relaxed.clone(),
         );
     }
 
@@ -328,6 +282,16 @@ impl Metrics {
             provider: Name::new(provider),
         };
         self.unbound.get_or_create(&labels).set(unbound.into());
+    }
+
+    /// Makes an application for which decisions do not hold visible.
+    pub fn set_enforcement(&self, application: &str, enforcement: Enforcement) {
+        let labels = ApplicationLabels {
+            application: Name::new(application),
+            enforcement: enforcement.as_str(),
+        };
+        let relaxed = enforcement != Enforcement::Enforce;
+        self.relaxed.get_or_create(&labels).set(relaxed.into());
     }
 
     /// Counts one question to the token store: `found`, `unknown` or `failed`.

@@ -11,7 +11,7 @@ use crate::{
     metrics::Metrics,
     outbound::Outbound,
     provider::{Issuer, Judge, Provider, Selector, Taken},
-    route::{Application, Routes as ApplicationRoutes},
+    route::{Application, Enforcement, Routes as ApplicationRoutes},
     verify::{
         keyring::{KeyFetcher, Keyring},
         remote::{RemoteParts, RemoteVerifier},
@@ -162,6 +162,7 @@ impl Parts {
     pub(super) fn routes(&mut self, applications: Vec<ApplicationConfig>) -> ApplicationRoutes {
         let mut routes = ApplicationRoutes::default();
         for config in applications {
+            self.tell_enforcement(&config);
             let application = Application {
                 name: config.name.into(),
                 product: config.product,
@@ -178,6 +179,19 @@ impl Parts {
             routes.insert(application, config.hosts);
         }
         routes
+    }
+
+    /// Whoever forgets that nothing holds here shall be reminded.
+    fn tell_enforcement(&self, config: &ApplicationConfig) {
+        let enforcement = config.enforcement;
+        self.metrics.set_enforcement(&config.name, enforcement);
+        if enforcement != Enforcement::Enforce {
+            warn!(
+                application = config.name,
+                enforcement = enforcement.as_str(),
+                "decisions about this application are not enforced"
+            );
+        }
     }
 
     /// The selector of these providers, whoever else has them too.

@@ -57,8 +57,8 @@ pub struct File {
     pub identity_header_aliases: Vec<String>,
     /// Who issues the tokens. At least one.
     pub providers: Vec<Provider>,
-    /// Further groups of users: user name → groups. For users whose tokens do not tell their groups, as API tokens do
-    /// not, they are all there are. Upper and lower case of a name are the same.
+    /// Further groups of users: user name → groups. For users whose tokens never tell groups (API tokens, providers
+    /// without `groups`) they are all there are. Upper and lower case of a name are the same.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(example = BTreeMap::from([("svc-ci", vec!["jira-users"])]))]
     pub group_members: BTreeMap<String, Vec<String>>,

@@ -15,8 +15,10 @@ const MAX_GROUPS: usize = 1024;
 pub enum Groups {
     /// These and no others.
     Known(Vec<String>),
-    /// The token does not tell, or not all.
+    /// The token tells of some, or in a way that is not understood.
     Unknown,
+    /// Such tokens tell of none: an API token, or a provider without `groups`.
+    Untold,
 }
 
 /// Where groups are, and how they are written.
@@ -48,7 +50,7 @@ impl Groups {
     pub fn known(&self) -> Option<&[String]> {
         match self {
             Self::Known(groups) => Some(groups),
-            Self::Unknown => None,
+            Self::Unknown | Self::Untold => None,
         }
     }
 

@@ -7,6 +7,7 @@ use crate::{
         rule::{Facts, RuleRefusal},
     },
     api_token::AccessLevel,
+    identity::Groups,
     provider::Judge,
     request::CanonicalPath,
 };
@@ -111,15 +112,16 @@ pub(super) fn rule(question: &Question<'_>, rule: &Rule) -> Ruling {
 }
 
 impl<'a> Question<'a> {
-    /// Those of the token and those that the operator adds; `None`: neither says anything.
+    /// Those of the token and those that the operator adds; `None`: unknown. The operator's are all there are only
+    /// where the token could not tell of others.
     fn groups(&self) -> Option<[&'a [String]; 2]> {
-        let of_token = self.identity.groups.known();
         let members = &self.application.access.members;
         let further = members.of(self.identity.username.as_str());
-        if of_token.is_none() && further.is_none() {
-            return None;
+        match &self.identity.groups {
+            Groups::Known(groups) => Some([groups, further.unwrap_or_default()]),
+            Groups::Untold => Some([&[], further?]),
+            Groups::Unknown => None,
         }
-        Some([of_token.unwrap_or_default(), further.unwrap_or_default()])
     }
 
     fn only_reads(&self) -> Result<(), Refusal> {

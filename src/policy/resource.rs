@@ -17,17 +17,20 @@ pub(super) fn resource<'p>(path: CanonicalPath<'p>, context_path: &str) -> Optio
 }
 
 fn without_version(path: &str) -> Option<String> {
-    let (name, rest) = path.strip_prefix("/rest/")?.split_once('/')?;
-    let (version, rest) = match rest.split_once('/') {
-        Some((version, rest)) => (version, Some(rest)),
-        None => (rest, None),
+    let (rest, path) = path.strip_prefix('/')?.split_once('/')?;
+    let (name, path) = path
+        .split_once('/')
+        .filter(|_| rest.eq_ignore_ascii_case("rest"))?;
+    let (version, below) = match path.split_once('/') {
+        Some((version, below)) => (version, Some(below)),
+        None => (path, None),
     };
     if !is_version(version) {
         return None;
     }
-    Some(match rest {
-        Some(rest) => format!("/rest/{name}/{rest}"),
-        None => format!("/rest/{name}"),
+    Some(match below {
+        Some(below) => format!("/{rest}/{name}/{below}"),
+        None => format!("/{rest}/{name}"),
     })
 }
 
@@ -59,6 +62,10 @@ mod tests {
                 "{path}"
             );
         }
+        assert_eq!(
+            read("/REST/Api/LATEST/user", "").as_deref(),
+            Some("/REST/Api/user")
+        );
         assert_eq!(read("/rest/api/1.0/", "").as_deref(), Some("/rest/api/"));
         assert_eq!(read("/rest/api/1.0", "").as_deref(), Some("/rest/api"));
         assert_eq!(

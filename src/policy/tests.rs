@@ -68,7 +68,7 @@ fn identity(name: &str) -> Identity {
         scopes: Vec::new(),
         valid_until: i64::MAX,
         voucher: Voucher::Record,
-        groups: Groups::Unknown,
+        groups: Groups::Untold,
         claims: BTreeMap::new(),
     }
 }

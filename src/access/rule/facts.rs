@@ -68,7 +68,7 @@ pub struct Facts<'a> {
     pub headers: &'a Headers,
     /// `read` or `write`, if the path tells.
     pub operation: Option<&'a str>,
-    /// The other end of Envoy's connection.
+    /// Where the request comes from, as far as it can be believed.
     pub address: Option<IpAddr>,
     /// The name of the application.
     pub application: &'a str,

@@ -11,7 +11,7 @@ use ipnet::IpNet;
 use super::Resolver;
 use crate::{
     access::{Access, AllowDeny, GroupAccess, GroupMembers, Rule, ScopeAccess, rule::Effect},
-    config::schema,
+    config::{ProviderConfig, schema},
 };
 
 /// In `groups.allow`.
@@ -20,6 +20,36 @@ const EVERYBODY: &str = "*";
 const MOST_RULES: usize = 200;
 
 impl Resolver<'_> {
+    /// Otherwise the section lets nobody pass, and whoever wrote it thinks otherwise.
+    pub(super) fn somebody_has_groups(
+        &mut self,
+        pointer: &str,
+        application: &schema::Application,
+        members: &GroupMembers,
+        chosen: &[&Option<ProviderConfig>],
+    ) {
+        let access = application.access.as_ref();
+        let groups = access.and_then(|access| access.groups.as_ref());
+        let asks =
+            groups.is_some_and(|groups| !groups.allow.iter().any(|group| group == EVERYBODY));
+        // A provider with problems of its own is none here.
+        let knows = |provider: &&Option<ProviderConfig>| {
+            provider
+                .as_ref()
+                .is_none_or(|provider| provider.keep.groups.is_some())
+        };
+        if asks && members.0.is_empty() && !chosen.iter().any(knows) {
+            self.problem(
+                &format!("{pointer}/access/groups"),
+                format!(
+                    "{}: access.groups lets nobody pass: none of the providers has 'groups', and there are no \
+                     'group_members'",
+                    application.name
+                ),
+            );
+        }
+    }
+
     /// Groups of users besides those that their tokens name.
     pub(super) fn group_members(&mut self, file: &schema::File) -> Arc<GroupMembers> {
         let mut members = BTreeMap::new();

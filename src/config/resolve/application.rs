@@ -40,6 +40,11 @@ impl Resolver<'_> {
             let (name, wanted) = (&application.name, application.providers.as_deref());
             let chosen = self.chosen_providers(&pointer, name, wanted, named);
             self.one_provider_per_token(&pointer, name, &chosen, providers);
+            let configs = chosen
+                .iter()
+                .filter_map(|position| providers.get(*position));
+            let configs: Vec<_> = configs.collect();
+            self.somebody_has_groups(&pointer, application, &members, &configs);
             applications.push(ApplicationConfig {
                 name: application.name.clone(),
                 hosts: self.hosts(&pointer, application, &mut taken),

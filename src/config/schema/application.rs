@@ -78,7 +78,8 @@ pub struct Application {
 pub enum Upgrade {
     /// RFC 6455: Confluence's editor wants it.
     Websocket,
-    /// A tunnel to the product in which nothing is checked; needs `denied_paths: []`.
+    /// A tunnel to the product in which nothing is checked; needs `denied_paths: []`, and passes no policy that asks for
+    /// the path.
     Connect,
 }
 

@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use crate::support::{
     client::Answer,
     envoy::{Envoy, Options},
+    eventually,
     idp::Idp,
     service::Service,
     tokens::Token,
@@ -76,6 +77,13 @@ impl Lab {
         let mut seen = self.upstream.seen().split_off(before);
         assert!(seen.len() <= 1, "{seen:?}");
         (answer, seen.pop())
+    }
+
+    /// The decision of this number, counted from 1, as the log tells it, once it does.
+    pub fn told(&self, number: usize) -> Value {
+        eventually("a line about the decision", || {
+            self.service.decisions().into_iter().nth(number - 1)
+        })
     }
 
     pub fn envoy(&self) -> Envoy {

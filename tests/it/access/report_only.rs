@@ -102,6 +102,7 @@ fn both_encodings(lab: &Lab) -> [Envoy; 2] {
 #[test]
 fn what_would_be_denied_passes_as_nobody_and_is_reported() {
     let lab = lab("report_only");
+    let mut number = 0;
     for envoy in both_encodings(&lab) {
         for (method, host, path, lines, reason) in denied(&lab.idp) {
             let mut sent: Vec<&str> = lines.iter().map(String::as_str).collect();
@@ -119,7 +120,8 @@ fn what_would_be_denied_passes_as_nobody_and_is_reported() {
                 let (name, value) = line.split_once(": ").unwrap();
                 assert_eq!(seen.values(name), [value], "{reason}");
             }
-            let told = lab.service.decisions().pop().expect("a line");
+            number += 1;
+            let told = lab.told(number);
             assert_eq!(told["verdict"], "allow", "{reason}");
             assert_eq!(told["status"], 200, "{reason}");
             assert_eq!(told["reason"], reason);
@@ -143,6 +145,10 @@ fn what_would_be_denied_passes_as_nobody_and_is_reported() {
         }
     }
     let (_, page) = lab.service.admin_page("/metrics");
+    let reminder = "atlassian_authz_application_not_enforced{application=\"jira\",enforcement=\"report_only\"} 1";
+    assert!(page.contains(reminder), "{page}");
+    let warning = "decisions about this application are not enforced";
+    assert!(lab.service.process.output().contains(warning));
     let reported = "application=\"jira\",provider=\"idp\",status=\"200\",reason=\"access_methods\",enforcement=\"report_only\"} 2";
     assert!(page.contains(reported), "{page}");
 }
@@ -168,18 +174,19 @@ fn nothing_is_decided_where_it_is_off() {
     let lab = lab("off");
     let envoy = lab.envoy();
     let token = format!("Authorization: Bearer {}", alice(&lab.idp));
-    for lines in [
+    let requests = [
         vec![token.as_str()],
         vec![],
         vec!["Authorization: Bearer garbage"],
-    ] {
+    ];
+    for (before, lines) in requests.into_iter().enumerate() {
         let sent = [&lines, &LIES[..]].concat();
         let (answer, seen) = lab.arrives(|| client::get(&envoy.address, "/jira/x/..;/y", &sent));
         assert_eq!(answer.status, 200);
         let seen = seen.expect("arrives");
         assert_eq!(seen.identities(), []);
         assert_eq!(seen.values("authorization").len(), lines.len());
-        let told = lab.service.decisions().pop().expect("a line");
+        let told = lab.told(before + 1);
         assert_eq!(
             (&told["reason"], &told["credential"]),
             (&json!("not_enforced"), &json!("none"))

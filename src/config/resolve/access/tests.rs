@@ -1,8 +1,13 @@
 //! Messages about access.
 
+use std::path::Path;
+
 use insta::assert_snapshot;
 
-use crate::config::tests::{problems, with_application, with_sections};
+use crate::config::{
+    Config,
+    tests::{PROVIDERS, problems, with_application, with_provider, with_sections},
+};
 
 fn access(members: &str) -> String {
     let lines: Vec<_> = members.lines().map(|line| format!("  {line}\n")).collect();
@@ -29,7 +34,10 @@ fn every_kind_of_access_can_be_written() {
 #[test]
 fn what_would_never_match_is_refused() {
     assert_snapshot!(access("users: { allow: [''] }"), @"c.yaml:5:24: jira: access.users: a name is empty");
-    assert_snapshot!(access("groups: { allow: [] }"), @"c.yaml:5:17: jira: access.groups: nobody is in no group: name one, or write ['*'] for everybody");
+    assert_snapshot!(access("groups: { allow: [] }"), @"
+    c.yaml:5:7: jira: access.groups lets nobody pass: none of the providers has 'groups', and there are no 'group_members'
+    c.yaml:5:17: jira: access.groups: nobody is in no group: name one, or write ['*'] for everybody
+    ");
     assert_snapshot!(access("groups: { read_only: [auditors] }"), @"c.yaml:5:7: 'allow' is missing in 'applications[0].access.groups'");
     assert_snapshot!(problems(&with_sections("group_members: { ci: [a], CI: [b], x: [''] }")), @"
     c.yaml:1:18: group_members: 'ci' is there twice: upper and lower case are the same
@@ -76,4 +84,25 @@ fn messages_are_for_words_that_there_are() {
     );
     assert_snapshot!(application("messages: { no_token: x }"), @"c.yaml:4:17: jira: 'messages': there is no code 'no_token', only upgrade_not_allowed, no_credential, unsupported_scheme, malformed_credential, password_not_accepted, product_token_not_accepted, token_expired_or_invalid, user_not_mapped, insufficient_scope, api_token_scope, path_denied, path_not_canonical, user_not_allowed, read_only, network_not_allowed, method_not_allowed, access_rule, temporarily_unavailable");
     assert_snapshot!(application("messages: { no_credential: '' }"), @"c.yaml:4:17: jira: 'messages': the message for 'no_credential' must have 1 to 500 characters");
+}
+
+#[test]
+fn a_group_that_nobody_can_be_in_is_a_mistake() {
+    assert_snapshot!(access("groups: { allow: [a] }"), @"c.yaml:5:7: jira: access.groups lets nobody pass: none of the providers has 'groups', and there are no 'group_members'");
+    let members = "group_members: { svc-ci: [a] }\napplications: [{ name: jira, product: jira, access: { groups: { allow: [a] } } }]\n";
+    assert_eq!(problems(&format!("{PROVIDERS}{members}")), "ok");
+}
+
+/// Whoever names another claim of a known provider still hears of tokens that could not hold all groups.
+#[test]
+fn own_groups_of_a_preset_keep_its_signs_of_too_many_groups() {
+    let text = with_provider(
+        "preset: { entra: { tenant_id: 8eaef023-2b34-4da1-9baa-8bc8c9d6a490 } }\naudiences: ['api://x']\n\
+         username: { claim: preferred_username, strip_domain: corp.example.com, accept_unstable_claim: true }\n\
+         groups: { claim: groups, prefix: corp- }",
+    );
+    let config = Config::parse("c.yaml", &text, Path::new("/")).expect("a configuration");
+    let rule = config.providers[0].keep.groups.as_ref().expect("groups");
+    assert_eq!(rule.prefix, "corp-");
+    assert!(!rule.unknown_if_present.is_empty());
 }

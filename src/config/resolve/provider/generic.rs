@@ -41,6 +41,24 @@ impl Form {
     }
 }
 
+/// The operator's, and what the preset knows of tokens that cannot hold all groups: whoever names another claim
+/// does not mean that half of the groups are all.
+fn groups(
+    written: Option<&schema::Groups>,
+    known: Option<schema::Groups>,
+) -> Option<schema::Groups> {
+    let Some(written) = written else {
+        return known;
+    };
+    let mut groups = written.clone();
+    if groups.unknown_if_present.is_empty() {
+        groups.unknown_if_present = known
+            .map(|known| known.unknown_if_present)
+            .unwrap_or_default();
+    }
+    Some(groups)
+}
+
 impl Resolver<'_> {
     pub(super) fn form(&mut self, section: &Section<'_>, urls: UrlPolicy) -> Option<Form> {
         let written = section.written;
@@ -148,7 +166,7 @@ impl Resolver<'_> {
             place,
             generic: expansion.generic,
             username: Some(username),
-            groups: written.groups.clone().or(expansion.groups),
+            groups: groups(written.groups.as_ref(), expansion.groups),
             audiences,
             clients,
             unstable: expansion.unstable,
