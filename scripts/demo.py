@@ -55,6 +55,10 @@ applications:
   - name: jira
     product: jira
     hosts: [localhost, 127.0.0.1]
+    access:
+      rules:
+        - name: users-are-read-only
+          deny: 'request.resource.startsWith("/rest/api/user") && request.operation == "write"'
 """
 
 
@@ -305,6 +309,16 @@ class Demo:
         table.row("X_Remote_User: admin", "400", self.to_jira(bearer(good), ("X_Remote_User", "admin")), self.envoy)
         second = self.to_jira(bearer(good), path=f"{PATH}?os_username=admin&os_password=admin")
         table.row("?os_username=admin&os_password=…", "400 Bearer", second)
+
+        table.section("What alice may do, and what nobody may")
+        table.row("GET /status, without a token", "200 as nobody", self.to_jira(path="/status"))
+        users = "/rest/api/latest/user"
+        table.row(f"GET {users}", "200 as alice", self.to_jira(bearer(good), path=users))
+        table.row(f"POST {users}", "403", self.to_jira(bearer(good), path=users, method="POST"))
+        evasion = "/rest/api/2/x/..;/user"
+        table.row(f"POST {evasion}", "400 Bearer", self.to_jira(bearer(good), path=evasion, method="POST"))
+        tokens = "/rest/pat/latest/tokens"
+        table.row(f"POST {tokens}", "403", self.to_jira(bearer(good), path=tokens, method="POST"))
 
         table.section("An API token that may only read")
         order = ["--user", "alice", "--name", "demo", "--expires", "1h", "--scope", "read", "--application", "jira"]
