@@ -88,10 +88,13 @@ pub fn decide(question: &Question<'_>) -> Result<(), Refusal> {
     for (_, policy) in POLICIES {
         policy(question).into_result()?;
     }
-    for rule in &question.application.access.rules {
-        access::rule(question, rule).into_result()?;
+    let rules = &question.application.access.rules;
+    if rules.is_empty() {
+        return Ok(());
     }
-    Ok(())
+    let asked = access::Rules::about(question);
+    let mut rules = rules.iter();
+    rules.try_for_each(|rule| asked.ask(rule).into_result())
 }
 
 /// Asks every policy that has something to say, whatever the others say.
@@ -99,8 +102,9 @@ pub fn explain(question: &Question<'_>) -> Vec<Explained> {
     let settings = POLICIES
         .iter()
         .map(|(setting, policy)| ((*setting).to_owned(), policy(question)));
+    let asked = access::Rules::about(question);
     let rules = question.application.access.rules.iter();
-    let rules = rules.map(|rule| (name_of(rule), access::rule(question, rule)));
+    let rules = rules.map(|rule| (name_of(rule), asked.ask(rule)));
     let explained = settings.chain(rules).filter_map(|(policy, ruling)| {
         let why = match ruling {
             Ruling::Silent => return None,

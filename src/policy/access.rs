@@ -1,5 +1,7 @@
 //! What the application asks of those whom it knows: the section `access`.
 
+use std::borrow::Cow;
+
 use super::{Bounds, Question, Refusal, Ruling, limits::has_scopes, resource::resource};
 use crate::{
     access::{
@@ -74,40 +76,65 @@ pub(super) fn scopes(question: &Question<'_>) -> Ruling {
         .into()
 }
 
-pub(super) fn rule(question: &Question<'_>, rule: &Rule) -> Ruling {
-    let path = question.path();
-    if rule.reads_path() && path.is_err() {
-        return Ruling::Refuses(Refusal::PathNotCanonical);
+/// What all rules of an application read, found out once.
+pub(super) struct Rules<'a> {
+    question: &'a Question<'a>,
+    path: Option<&'a str>,
+    resource: Option<Cow<'a, str>>,
+    operation: Option<AccessLevel>,
+}
+
+impl<'a> Rules<'a> {
+    pub(super) fn about(question: &'a Question<'a>) -> Self {
+        let path = question.path().ok();
+        let context_path = &question.application.context_path;
+        Self {
+            question,
+            path: path.map(CanonicalPath::as_str),
+            resource: path.and_then(|path| resource(path, context_path)),
+            operation: question.operation().ok(),
+        }
     }
-    let (identity, request) = (question.identity, question.request);
-    let application = question.application;
-    let wanted = path.as_ref().ok().filter(|_| rule.reads_path());
-    let resource = wanted.and_then(|path| resource(*path, &application.context_path));
-    let facts = Facts {
-        username: identity.username.as_str(),
-        provider: &identity.provider,
-        groups: question.groups(),
-        scopes: &identity.scopes,
-        client: identity.client.as_deref(),
-        credential: question.credential(),
-        claims: &identity.claims,
-        method: &request.method,
-        path: path.ok().map(CanonicalPath::as_str),
-        resource: resource.as_deref(),
-        host: request.host.as_str(),
-        query: request.path.query(),
-        headers: &request.headers,
-        operation: question.operation().ok().map(AccessLevel::as_str),
-        address: request.source,
-        application: &application.name,
-        product: application.product.as_str(),
-    };
-    match rule.judge(&facts) {
-        Ok(()) => Ruling::Passes,
-        Err(refusal) => Ruling::Refuses(Refusal::Rule {
-            name: rule.name().into(),
-            failed: refusal == RuleRefusal::Failed,
-        }),
+
+    pub(super) fn ask(&self, rule: &Rule) -> Ruling {
+        if rule.reads_path() && self.path.is_none() {
+            return Ruling::Refuses(Refusal::PathNotCanonical);
+        }
+        match rule.judge(&self.facts()) {
+            Ok(()) => Ruling::Passes,
+            Err(refusal) => Ruling::Refuses(Refusal::Rule {
+                name: rule.name().into(),
+                failed: refusal == RuleRefusal::Failed,
+            }),
+        }
+    }
+
+    fn facts(&self) -> Facts<'_> {
+        let Question {
+            identity,
+            request,
+            application,
+            ..
+        } = *self.question;
+        Facts {
+            username: identity.username.as_str(),
+            provider: &identity.provider,
+            groups: self.question.groups(),
+            scopes: &identity.scopes,
+            client: identity.client.as_deref(),
+            credential: self.question.credential(),
+            claims: &identity.claims,
+            method: &request.method,
+            path: self.path,
+            resource: self.resource.as_deref(),
+            host: request.host.as_str(),
+            query: request.path.query(),
+            headers: &request.headers,
+            operation: self.operation.map(AccessLevel::as_str),
+            address: request.source,
+            application: &application.name,
+            product: application.product.as_str(),
+        }
     }
 }
 

@@ -14,6 +14,8 @@ use super::percent::take_escape;
 #[derive(Clone)]
 pub struct RequestPath {
     target: String,
+    /// Asked several times for each request, and found out once.
+    is_canonical: bool,
 }
 
 /// Without the query, where clients put passwords.
@@ -25,29 +27,34 @@ impl fmt::Debug for RequestPath {
 
 impl RequestPath {
     pub(super) fn new(target: String) -> Self {
-        Self { target }
+        let (path, _) = split(&target);
+        let is_canonical = CanonicalPath::parse(path).is_some();
+        Self {
+            target,
+            is_canonical,
+        }
     }
 
     /// The target up to the query.
     pub fn path(&self) -> &str {
-        self.split().0
+        split(&self.target).0
     }
 
     /// What follows the first `?`.
     pub fn query(&self) -> Option<&str> {
-        self.split().1
+        split(&self.target).1
     }
 
     /// The path, when every reader of HTTP would read the same segments in it.
     pub fn canonical(&self) -> Option<CanonicalPath<'_>> {
-        CanonicalPath::parse(self.path())
+        self.is_canonical.then(|| CanonicalPath(self.path()))
     }
+}
 
-    fn split(&self) -> (&str, Option<&str>) {
-        match self.target.split_once('?') {
-            Some((path, query)) => (path, Some(query)),
-            None => (&self.target, None),
-        }
+fn split(target: &str) -> (&str, Option<&str>) {
+    match target.split_once('?') {
+        Some((path, query)) => (path, Some(query)),
+        None => (target, None),
     }
 }
 
@@ -77,6 +84,9 @@ impl<'a> CanonicalPath<'a> {
 
 /// Every byte stands for itself, and an escape is used only where a byte could not.
 fn only_plain_bytes_and_needed_escapes(path: &str) -> bool {
+    if path.bytes().all(is_plain) {
+        return true;
+    }
     let mut rest = path.as_bytes();
     let mut decoded = Vec::with_capacity(rest.len());
     while let Some((&byte, after)) = rest.split_first() {
