@@ -178,7 +178,8 @@ impl ApiTokens {
         let recalled = self.0.memory.recall(id, now.instant);
         let entry = match recalled {
             Recalled::Nothing => {
-                let entry = self.load(id, now).await?;
+                let question = || self.first_question(id, now);
+                let entry = self.0.flights.join(id, &self.0.waiting, question).await?;
                 return Ok(Known {
                     entry,
                     cached: false,
@@ -210,6 +211,23 @@ impl ApiTokens {
     async fn load(&self, id: ApiTokenId, now: Now) -> Result<Option<Arc<Entry>>, Unavailable> {
         let question = || self.question(id, now);
         self.0.flights.join(id, &self.0.waiting, question).await
+    }
+
+    /// Asks, unless somebody else's question has been answered since the memory was looked at.
+    fn first_question(
+        &self,
+        id: ApiTokenId,
+        now: Now,
+    ) -> impl Future<Output = Result<Option<Arc<Entry>>, Unavailable>> + Send + 'static {
+        let asked = self.question(id, now);
+        let memory = Arc::clone(&self.0.memory);
+        async move {
+            match memory.recall(id, now.instant) {
+                Recalled::Fresh(entry) => Ok(Some(entry)),
+                Recalled::Unknown => Ok(None),
+                Recalled::Nothing | Recalled::Doubtful(_) | Recalled::Due(_) => asked.await,
+            }
+        }
     }
 
     /// Asks the store and remembers what it says, whether or not anybody still waits for it.
