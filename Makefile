@@ -56,6 +56,7 @@ bench: ## Cost of a check beside a server that does nothing, as ratios (3 minute
 docs: ## Write docs/CONFIGURATION.md, docs/openapi.json and schema/ anew from the source
 	cargo build --locked
 	$(BINARY) config schema > schema/config.schema.json
+	$(BINARY) config rule-variables > schema/rule-variables.schema.json
 	$(BINARY) config openapi > docs/openapi.json
 	scripts/config_docs.py
 

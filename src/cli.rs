@@ -88,6 +88,8 @@ enum ConfigCommand {
     },
     /// Print the JSON Schema of the file
     Schema,
+    /// Print the JSON Schema of what access rules can read
+    RuleVariables,
     /// Print the OpenAPI document of the admin API
     Openapi,
 }
@@ -144,6 +146,9 @@ fn run_command(command: Command) -> u8 {
         Command::Config {
             command: ConfigCommand::Schema,
         } => config::schema(),
+        Command::Config {
+            command: ConfigCommand::RuleVariables,
+        } => config::rule_variables(),
         Command::Config {
             command: ConfigCommand::Openapi,
         } => config::openapi(),

@@ -11,6 +11,7 @@ mod grammar;
 mod problem;
 mod schema;
 mod shape;
+pub mod variables;
 
 use std::sync::{Arc, LazyLock};
 

@@ -1,4 +1,4 @@
-//! `config check | show | schema | openapi`
+//! `config check | show | schema | rule-variables | openapi`
 
 use std::path::Path;
 
@@ -50,6 +50,11 @@ pub(super) fn show(file: &Path) -> u8 {
 
 pub(super) fn schema() -> u8 {
     say(format!("{:#}", schema::json_schema()));
+    YES
+}
+
+pub(super) fn rule_variables() -> u8 {
+    say(format!("{:#}", schema::rule_variables()));
     YES
 }
 

@@ -25,7 +25,7 @@ pub use api_tokens::*;
 pub use application::*;
 pub use generic::*;
 pub use http_check::*;
-pub use json::json_schema;
+pub use json::{json_schema, rule_variables};
 
 /// The configuration of atlassian-authz.
 #[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]

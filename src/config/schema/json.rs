@@ -3,10 +3,18 @@
 use serde_json::Value;
 
 use super::File;
+use crate::access::rule::variables::Variables;
 
 /// The JSON schema of [`File`].
 pub fn json_schema() -> Value {
     let mut schema = schemars::schema_for!(File).to_value();
+    strip_null(&mut schema);
+    schema
+}
+
+/// The JSON schema of what a rule can read.
+pub fn rule_variables() -> Value {
+    let mut schema = schemars::schema_for!(Variables).to_value();
     strip_null(&mut schema);
     schema
 }

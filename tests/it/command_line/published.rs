@@ -41,6 +41,20 @@ fn the_published_schema_is_the_one_that_the_program_prints() {
 }
 
 #[test]
+fn the_published_variables_of_rules_are_those_that_the_program_prints() {
+    let printed = run(root(), &["config", "rule-variables"]);
+    assert_eq!((printed.code, printed.err.as_str()), (OK, ""));
+    let file = "schema/rule-variables.schema.json";
+    if env::var("UPDATE").is_ok_and(|update| update == "1") {
+        fs::write(root().join(file), &printed.out).expect("written");
+    }
+    assert!(
+        read(file) == printed.out,
+        "{file} is not what `config rule-variables` prints: run `make docs`, or this test with UPDATE=1"
+    );
+}
+
+#[test]
 fn the_published_openapi_document_is_the_one_that_the_program_prints() {
     let printed = run(root(), &["config", "openapi"]);
     assert_eq!((printed.code, printed.err.as_str()), (OK, ""));
