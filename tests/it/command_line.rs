@@ -125,11 +125,12 @@ fn the_help_of_a_command_lists_what_is_below_it() {
     Usage: atlassian-authz config <COMMAND>
 
     Commands:
-      check    Validate a file and print every problem in it with its line and column
-      show     Print what a file means: presets expanded, defaults filled in
-      schema   Print the JSON Schema of the file
-      openapi  Print the OpenAPI document of the admin API
-      help     Print this message or the help of the given subcommand(s)
+      check           Validate a file and print every problem in it with its line and column
+      show            Print what a file means: presets expanded, defaults filled in
+      schema          Print the JSON Schema of the file
+      rule-variables  Print the JSON Schema of what access rules can read
+      openapi         Print the OpenAPI document of the admin API
+      help            Print this message or the help of the given subcommand(s)
 
     Options:
       -h, --help  Print help
