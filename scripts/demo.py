@@ -315,7 +315,7 @@ class Demo:
         users = "/rest/api/latest/user"
         table.row(f"GET {users}", "200 as alice", self.to_jira(bearer(good), path=users))
         table.row(f"POST {users}", "403", self.to_jira(bearer(good), path=users, method="POST"))
-        evasion = "/rest/api/2/x/..;/user"
+        evasion = "/rest/api/2/x/%2e%2e;/user"
         table.row(f"POST {evasion}", "400 Bearer", self.to_jira(bearer(good), path=evasion, method="POST"))
         tokens = "/rest/pat/latest/tokens"
         table.row(f"POST {tokens}", "403", self.to_jira(bearer(good), path=tokens, method="POST"))
