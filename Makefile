@@ -8,16 +8,20 @@ SHELL := bash
 PYTHON := .tools/venv/bin/python
 COMMA := ,
 BINARY := target/debug/atlassian-authz
-# Keycloak and Tomcat need a JDK. SKIP_KEYCLOAK=1 and SKIP_TOMCAT=1 leave them out, and the summary of `make test` says so.
+# Keycloak and Tomcat need a JDK, and promtool a Debian or a Prometheus. SKIP_KEYCLOAK=1, SKIP_TOMCAT=1 and SKIP_PROMTOOL=1 leave
+# them out, and the summary of `make test` says so.
 SKIP_KEYCLOAK ?=
 SKIP_TOMCAT ?=
-export SKIP_KEYCLOAK SKIP_TOMCAT
+SKIP_PROMTOOL ?=
+export SKIP_KEYCLOAK SKIP_TOMCAT SKIP_PROMTOOL
 
 PARTS := envoy postgres git gitleaks protos deploy-schemas
 PARTS += $(if $(filter 1,$(SKIP_KEYCLOAK)),,keycloak)
 PARTS += $(if $(filter 1,$(SKIP_TOMCAT)),,tomcat)
+PARTS += $(if $(filter 1,$(SKIP_PROMTOOL)),,promtool)
 WITHOUT_KEYCLOAK := $(if $(filter 1,$(SKIP_KEYCLOAK)),$(COMMA) WITHOUT Keycloak (SKIP_KEYCLOAK=1))
 WITHOUT_TOMCAT := $(if $(filter 1,$(SKIP_TOMCAT)),$(COMMA) WITHOUT Tomcat (SKIP_TOMCAT=1))
+WITHOUT_PROMTOOL := $(if $(filter 1,$(SKIP_PROMTOOL)),$(COMMA) WITHOUT promtool (SKIP_PROMTOOL=1))
 
 .PHONY: help demo test setup lint unit deploy bench docs deny clean
 
@@ -29,9 +33,9 @@ demo: ## A real Envoy, a real OIDC server, a stand-in for Jira: see it work (5 m
 	cargo build --release --locked
 	@scripts/demo.py
 
-test: setup lint unit deploy ## Everything: lints, unit and property tests, attacks through the real Envoy, Keycloak, Tomcat, manifests
+test: setup lint unit deploy ## Everything: lints, unit and property tests, attacks through the real Envoy, Keycloak, Tomcat, manifests, alerts
 	@scripts/demo.py --once --binary $(BINARY)
-	@echo "make test: passed$(WITHOUT_KEYCLOAK)$(WITHOUT_TOMCAT)"
+	@echo "make test: passed$(WITHOUT_KEYCLOAK)$(WITHOUT_TOMCAT)$(WITHOUT_PROMTOOL)"
 
 setup:
 	@scripts/setup.py oidc $(PARTS)
@@ -45,7 +49,7 @@ lint: ## Format, clippy, documentation: no warnings
 unit: ## cargo test
 	cargo test --locked
 
-deploy: ## Render and validate every manifest
+deploy: ## Render and validate every manifest, test the alerts
 	cargo build --locked
 	$(PYTHON) tests/deploy/validate.py --binary $(BINARY)
 	$(PYTHON) tests/deploy/test_validate.py

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Installs the real servers and the schemas that the tests and the demo use, below .tools/ of this work tree.
 
-    scripts/setup.py [envoy] [oidc] [keycloak] [tomcat] [postgres] [git] [gitleaks] [protos] [deploy-schemas]      no argument: all
+    scripts/setup.py [envoy] [oidc] [keycloak] [tomcat] [postgres] [git] [gitleaks] [protos] [deploy-schemas] [promtool]      no argument: all
 
 What is there in the right version is left alone. Two runs at once wait for each other, an interrupted one leaves nothing
 half done behind: what counts as installed is a mark that is written last.
@@ -39,6 +39,7 @@ NPM_AT_LEAST = (10,)
 JAVA_AT_LEAST = (17,)
 MAVEN_AT_LEAST = (3, 6)
 POSTGRES_AT_LEAST = (13,)
+PROMTOOL_AT_LEAST = (2, 42)
 GIT_AT_LEAST = (2, 30)
 GO_AT_LEAST = (1, 24)
 
@@ -321,6 +322,38 @@ def setup_deploy_schemas():
     return DEPLOY, " ".join(DEPLOY_SCHEMAS)
 
 
+def unpack_promtool(own):
+    """Takes promtool out of Debian's package. It is not installed: that would start a server that nobody here asks for."""
+    remedy = "install promtool (it comes with Prometheus), or set PROMTOOL to its path, or SKIP_PROMTOOL=1 to leave it out"
+    if shutil.which("apt-get") is None or shutil.which("dpkg-deb") is None:
+        raise Failure(f"promtool is needed, and there is neither one nor Debian's apt-get to fetch it with: {remedy}")
+    with tempfile.TemporaryDirectory(prefix="promtool-", dir=TOOLS) as temporary:
+        temporary = Path(temporary)
+        try:
+            if os.geteuid() == 0:
+                run("apt-get", "update")
+            run("apt-get", "download", "prometheus", cwd=temporary)
+            run("dpkg-deb", "-x", next(temporary.glob("prometheus_*.deb")), temporary / "unpacked")
+        except Failure as failure:
+            raise Failure(f"promtool is needed, and Debian's package prometheus cannot be fetched: {remedy}\n{failure}")
+        own.parent.mkdir(exist_ok=True)
+        (temporary / "unpacked/usr/bin/promtool").replace(own)
+
+
+def setup_promtool():
+    """The one named by $PROMTOOL, else the one on the PATH, else the one of Debian's package prometheus, in .tools/bin/promtool."""
+    named, own = os.environ.get("PROMTOOL"), TOOLS / "bin/promtool"
+    if named and shutil.which(named) is None:
+        raise Failure(f"PROMTOOL names {named}, which is not a program")
+    found = shutil.which(named or "promtool")
+    if found is None:
+        if not own.exists():
+            unpack_promtool(own)
+        found = own
+    need(found, PROMTOOL_AT_LEAST, "install a newer Prometheus, or set PROMTOOL to the path of its promtool")
+    return Path(found), re.search(r"version (\S+)", run(found, "--version"))[1]
+
+
 PARTS = {
     "envoy": setup_envoy,
     "oidc": setup_oidc,
@@ -331,6 +364,7 @@ PARTS = {
     "tomcat": setup_tomcat,
     "protos": setup_protos,
     "deploy-schemas": setup_deploy_schemas,
+    "promtool": setup_promtool,
 }
 
 

@@ -18,6 +18,7 @@ from typing import Any
 
 import image
 import invariants
+import metrics
 import validate
 
 World = invariants.World
@@ -309,6 +310,99 @@ class TestEnvoy(unittest.TestCase):
         settings["failure_mode_allow"] = True
         del settings["grpc_service"]["timeout"]
         self.assertEqual(len(validate.open_ext_authz(config)), 2)
+
+
+# (what must be said, text of rules.yaml, what replaces it)
+BROKEN_QUERIES: list[tuple[str, str, str]] = [
+    ("there is no metric atlassian_authz_panic_total", "atlassian_authz_panics_total", "atlassian_authz_panic_total"),
+    ("there is no metric atlassian_authz_decisions", "(atlassian_authz_decisions_total[15m])", "(atlassian_authz_decisions[15m])"),
+    ("there is no metric application:atlassian_authz_undecided:rate5m", "application:atlassian_authz_undecided:ratio_rate5m >", "application:atlassian_authz_undecided:rate5m >"),
+    ("atlassian_authz_api_tokens has no label status", 'tokens{state="', 'tokens{status="'),
+    ("no label is ever reason='token_store_gone'", "token_store_away|", "token_store_gone|"),
+    ("groups by issuers", "namespace, provider, issuer)", "namespace, provider, issuers)"),
+    ("asks for no metric", "sum by (namespace) (increase(atlassian_authz_panics_total[15m]))", "sum(increase(up[15m]))"),
+]
+
+# (the alert, text of rules.yaml, what replaces it): each makes a rule that is valid, and wrong
+BROKEN_ALERTS: list[tuple[str, str, str]] = [
+    ("AtlassianAuthzUndecided", "ratio_rate5m > 0.05", "ratio_rate5m > 0.5"),
+    ("AtlassianAuthzUndecided", "ratio_rate5m > 0.05", "ratio_rate5m > 0"),
+    ("AtlassianAuthzProviderKeysGone", "min by (namespace, provider, issuer)", "max by (namespace, provider, issuer)"),
+    ("AtlassianAuthzProviderKeysStale", 'outcome!~"fetched|not_modified"', 'outcome!~"connect"'),
+    ("AtlassianAuthzProviderCircuitOpen", "(increase(atlassian_authz_provider_checks_total[5m])) > 0", "(atlassian_authz_provider_checks_total) > 0"),
+    ("AtlassianAuthzTokenStoreFails", '{result="failed"}', '{result="unknown"}'),
+]
+
+
+class TestPrometheus(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls) -> None:
+        cls.folder = validate.DEPLOY / "prometheus"
+        cls.text = (cls.folder / "rules.yaml").read_text()
+        cls.readme = (cls.folder / "README.md").read_text()
+        cls.tests = [validate.load_one(path) for path in sorted(cls.folder.glob("*_test.yaml"))]
+        cls.known = metrics.declared(validate.ROOT)
+
+    def rules(self, old: str = "", new: str = "") -> Any:
+        self.assertIn(old, self.text)
+        (document,) = validate.load(self.text.replace(old, new) if old else self.text)
+        return document
+
+    def test_nothing_fails_as_it_is(self) -> None:
+        self.assertEqual(metrics.rules_problems(self.rules(), self.known), [])
+        self.assertEqual(metrics.alerts_problems(self.rules(), self.tests, self.readme), [])
+        self.assertEqual(validate.operator_problems(self.readme, validate.ROOT), [])
+
+    def test_what_is_not_counted_is_named(self) -> None:
+        for problem, old, new in BROKEN_QUERIES:
+            with self.subTest(problem):
+                self.assertIn(problem, "\n".join(metrics.rules_problems(self.rules(old, new), self.known)))
+
+    def test_alerts_without_test_or_runbook_are_named(self) -> None:
+        renamed = metrics.alerts_problems(self.rules("alert: AtlassianAuthzSlow", "alert: AtlassianAuthzSlower"), self.tests, self.readme)
+        self.assertEqual(len(renamed), 4, renamed)
+        self.assertIn("severity", "\n".join(metrics.alerts_problems(self.rules("{ severity: warning }", "{ severity: page }"), self.tests, self.readme)))
+        silent = copy.deepcopy(self.tests)
+        for file in silent:
+            for test in file["tests"]:
+                test.pop("alert_rule_test", None)
+        self.assertEqual(len(metrics.alerts_problems(self.rules(), silent, self.readme)), 2 * self.text.count("- alert: "))
+
+    def test_pages_that_differ_from_the_sources_are_named(self) -> None:
+        page = {name: labels for name, labels in self.known.labels.items() if not labels}
+        self.assertEqual(metrics.exposed_problems(page, self.known), [])
+        self.assertEqual(len(metrics.exposed_problems({**page, "atlassian_authz_api_tokens": {"status"}}, self.known)), 1)
+        del page["atlassian_authz_panics_total"]
+        self.assertEqual(metrics.exposed_problems(page, self.known), ["/metrics lacks atlassian_authz_panics_total"])
+
+    def test_scrape_configuration_of_other_pods(self) -> None:
+        config, world = validate.load_one(self.folder / "prometheus.yaml"), validate.load_world()
+        self.assertEqual(validate.scrape_problems(config, world), [])
+        job = config["scrape_configs"][0]
+        job["kubernetes_sd_configs"][0]["namespaces"]["names"] = ["default"]
+        job["relabel_configs"][0]["regex"] = "atlassian-authz;grpc"
+        job["relabel_configs"][1]["target_label"] = "kubernetes_namespace"
+        self.assertEqual(len(validate.scrape_problems(config, world)), 3)
+
+    def test_other_object_of_the_operator(self) -> None:
+        for old, new in (("s/^/  /", "s/^/    - /"), ("kind: PrometheusRule", "kind: PodMonitor"), ("sed 's/^/  /'", "sed 's/1h/2h/; s/^/  /'")):
+            with self.subTest(new):
+                self.assertIn(old, self.readme)
+                self.assertNotEqual(validate.operator_problems(self.readme.replace(old, new), validate.ROOT), [])
+
+    def test_promtool_finds_wrong_alerts(self) -> None:
+        if os.environ.get("SKIP_PROMTOOL") == "1":
+            self.skipTest("SKIP_PROMTOOL=1")
+        promtool = validate.find_tool("promtool")
+        for name, old, new in BROKEN_ALERTS:
+            with self.subTest(name, new=new), tempfile.TemporaryDirectory() as temporary:
+                self.assertIn(old, self.text)
+                (Path(temporary) / "rules.yaml").write_text(self.text.replace(old, new, 1))
+                for file in ("prometheus.yaml", "rules_test.yaml"):
+                    shutil.copy(self.folder / file, temporary)
+                found = validate.promtool_problems(promtool, Path(temporary))
+                self.assertEqual({file for file, problems in found.items() if problems}, {"rules_test.yaml"})
+                self.assertIn(f"alertname: {name}", found["rules_test.yaml"][0])
 
 
 class TestCommand(unittest.TestCase):

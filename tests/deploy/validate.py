@@ -3,8 +3,9 @@
     .tools/venv/bin/python tests/deploy/validate.py [--binary target/debug/atlassian-authz]
 
 Renders the kustomizations, checks every object against the published schemas with unknown fields refused, checks what our
-manifests promise (`invariants.py`, `image.py`), and loads the Envoy configurations in Envoy. One line per check; exit 1 if one fails.
-Prepared by `scripts/setup.py deploy-schemas`. `test_validate.py` proves that the checks can fail.
+manifests promise (`invariants.py`, `image.py`), loads the Envoy configurations in Envoy, tests the alerts with promtool and holds
+what they ask for against what the program counts (`metrics.py`). One line per check; exit 1 if one fails. Prepared by
+`scripts/setup.py deploy-schemas promtool`; SKIP_PROMTOOL=1 leaves promtool out, and says so. `test_validate.py` proves that the checks can fail.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ import yaml
 
 import image
 import invariants
+import metrics
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
@@ -233,6 +235,82 @@ def open_ext_authz(config: Any) -> list[str]:
     return problems
 
 
+# --- Prometheus -----------------------------------------------------------------------------------------------------------------
+
+
+def promtool_problems(promtool: str, folder: Path) -> dict[str, list[str]]:
+    """What promtool says about each file of the folder."""
+    tests = sorted(folder.glob("*_test.yaml"))
+    found = {"rules.yaml": failure_of(output_of([promtool, "check", "rules", "--lint-fatal", str(folder / "rules.yaml")]))}
+    for path in tests:
+        done = output_of([promtool, "test", "rules", str(path)])
+        # It prints the alerts that came and those that were expected.
+        found[path.name] = [" ".join((done.stdout + done.stderr).split())[:600]] if done.returncode else []
+    with tempfile.TemporaryDirectory() as temporary:
+        config = load_one(folder / "prometheus.yaml")
+        for job in config["scrape_configs"]:
+            # Debian builds promtool without knowledge of Kubernetes; `scrape_problems` looks at this part.
+            job.pop("kubernetes_sd_configs", None)
+        for name in config["rule_files"]:
+            shutil.copy(folder / name, temporary)
+        (Path(temporary) / "prometheus.yaml").write_text(json.dumps(config))
+        found["prometheus.yaml"] = failure_of(output_of([promtool, "check", "config", str(Path(temporary) / "prometheus.yaml")]))
+    return found
+
+
+def scrape_problems(config: Any, world: invariants.World) -> list[str]:
+    """Whether the scrape configuration finds the pods that the Deployment makes, and gives them the label that the rules sum by."""
+    (job,) = config["scrape_configs"]
+    problems = []
+    (discovery,) = job["kubernetes_sd_configs"]
+    if discovery != {"role": "pod", "namespaces": {"names": [world.one("Namespace")["metadata"]["name"]]}}:
+        problems.append(f"it looks for {discovery}")
+    kept = [r for r in job["relabel_configs"] if r.get("action") == "keep"]
+    admin = next(p["name"] for p in world.container["ports"] if p["containerPort"] == world.listen("admin")[1])
+    expected = {
+        "source_labels": ["__meta_kubernetes_pod_label_app_kubernetes_io_name", "__meta_kubernetes_pod_container_port_name"],
+        "regex": f"{world.pod['metadata']['labels']['app.kubernetes.io/name']};{admin}",
+        "action": "keep",
+    }
+    if kept != [expected]:
+        problems.append(f"it keeps {kept}, expected {expected}")
+    if "namespace" not in [r.get("target_label") for r in job["relabel_configs"]]:
+        problems.append("no label namespace is set")
+    return problems
+
+
+def operator_problems(readme: str, root: Path) -> list[str]:
+    """The README's command for the Prometheus operator must make an object of the very rules that are tested."""
+    command = next((line for line in readme.splitlines() if "kind: PrometheusRule" in line), "")
+    made, pipe, _ = command.partition(" | kubectl apply")
+    if not pipe:
+        return ["the README has no command that makes a PrometheusRule"]
+    done = output_of(["bash", "-c", made], cwd=root)
+    if done.returncode:
+        return failure_of(done)
+    (made,) = load(done.stdout)
+    head = {"apiVersion": "monitoring.coreos.com/v1", "kind": "PrometheusRule", "metadata": {"name": "atlassian-authz", "namespace": "monitoring"}}
+    expected = {**head, "spec": load_one(root / "deploy/prometheus/rules.yaml")}
+    return [] if made == expected else ["the README's command makes something else than an object of rules.yaml"]
+
+
+def validate_prometheus(report: Report, world: invariants.World) -> None:
+    folder = DEPLOY / "prometheus"
+    rules, readme = load_one(folder / "rules.yaml"), (folder / "README.md").read_text()
+    tests = [load_one(path) for path in sorted(folder.glob("*_test.yaml"))]
+    report.add("metrics-exist", "deploy/prometheus/rules.yaml", metrics.rules_problems(rules, metrics.declared(ROOT)))
+    report.add("alerts-are-tested-and-explained", "deploy/prometheus/rules.yaml", metrics.alerts_problems(rules, tests, readme))
+    report.add("scrape-finds-the-pods", "deploy/prometheus/prometheus.yaml", scrape_problems(load_one(folder / "prometheus.yaml"), world))
+    report.add("operator-object", "deploy/prometheus/README.md", operator_problems(readme, ROOT))
+    if os.environ.get("SKIP_PROMTOOL") == "1":
+        report.skip("promtool", "deploy/prometheus", "SKIP_PROMTOOL=1")
+    elif promtool := find_tool("promtool"):
+        for name, problems in promtool_problems(promtool, folder).items():
+            report.add("promtool", f"deploy/prometheus/{name}", problems)
+    else:
+        report.add("promtool", "deploy/prometheus", ["promtool is not installed: scripts/setup.py promtool, or SKIP_PROMTOOL=1"])
+
+
 # --- everything -----------------------------------------------------------------------------------------------------------------
 
 
@@ -282,7 +360,7 @@ def main() -> int:
     options = arguments.parse_args()
     report = Report()
 
-    for path in sorted(p for folder in ("kubernetes", "istio") for p in (DEPLOY / folder).glob("*.yaml")):
+    for path in sorted(p for folder in ("kubernetes", "istio", "prometheus") for p in (DEPLOY / folder).glob("*.yaml")):
         try:
             load(path.read_text())
             problems = []
@@ -330,13 +408,21 @@ def main() -> int:
 
     report.add("openapi", "docs/openapi.json", openapi_problems(json.loads((ROOT / "docs/openapi.json").read_text())))
 
+    validate_prometheus(report, world)
+
     if options.binary:
+        try:
+            problems = metrics.exposed_problems(metrics.exposed(options.binary), metrics.declared(ROOT))
+        except (RuntimeError, OSError) as error:
+            problems = [str(error)]
+        report.add("metrics-are-exposed", "src/metrics.rs", problems)
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "config.yaml"
             (config_map,) = (o for o in world.kubernetes if o["kind"] == "ConfigMap")
             path.write_text(config_map["data"]["config.yaml"])
             report.add("config-check", "deploy/kubernetes/config.yaml", failure_of(output_of([str(options.binary), "config", "check", str(path)])))
     else:
+        report.skip("metrics-are-exposed", "src/metrics.rs", "needs --binary PATH")
         report.skip("config-check", "deploy/kubernetes/config.yaml", "needs --binary PATH")
 
     print(f"{report.passed} passed, {report.failed} failed")
