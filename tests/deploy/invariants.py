@@ -1,4 +1,4 @@
-"""What our manifests promise beyond being valid Kubernetes and Istio: named checks over the rendered objects.
+"""What our manifests promise beyond being valid Kubernetes, Istio and Envoy Gateway: named checks over the rendered objects.
 
 Each check is a generator of problems; none means that it holds. A check that cannot find what it looks at fails.
 `validate.py` runs them, `test_validate.py` proves that each can fail.
@@ -33,6 +33,9 @@ class World:
 
     kubernetes: list[Object]
     istio: list[Object]
+    envoy_gateway: list[Object]
+    # The configuration of a plain Envoy, which the others are held against.
+    envoy: Object
     mesh: Object
     config: Object
     secret_example: list[Object]
@@ -42,6 +45,12 @@ class World:
         if len(found) != 1:
             raise LookupError(f"{len(found)} objects of kind {kind}, expected one")
         return found[0]
+
+    def all(self, kind: str) -> list[Object]:
+        """Those of Envoy Gateway, of which there must be at least one."""
+        if not (found := [o for o in self.envoy_gateway if o["kind"] == kind]):
+            raise LookupError(f"no object of kind {kind}")
+        return found
 
     @property
     def pod(self) -> Object:
@@ -323,7 +332,7 @@ def network_policy_egress(w: World) -> Iterator[str]:
 
 @check("no-secret-values", "deploy")
 def no_secret_values(w: World) -> Iterator[str]:
-    for rendered in (*w.kubernetes, *w.istio):
+    for rendered in (*w.kubernetes, *w.istio, *w.envoy_gateway):
         if rendered["kind"] == "Secret":
             yield f"the kustomization applies Secret {rendered['metadata']['name']}"
     for example in w.secret_example:
@@ -510,3 +519,192 @@ def gateway_namespace_agrees(w: World) -> Iterator[str]:
     for rule in w.one("NetworkPolicy")["spec"]["ingress"]:
         if grpc in {p.get("port") for p in rule.get("ports", [])} and gateway not in map(namespace_of, rule["from"]):
             yield f"the NetworkPolicy does not let {gateway}, the Gateway's namespace, reach {grpc}"
+
+
+# --- Envoy Gateway --------------------------------------------------------------------------------------------------------------
+
+
+def targets(policy: Object) -> list[tuple[str, str, str | None]]:
+    """What a policy is attached to."""
+    if set(policy["spec"]) & {"targetRef", "targetSelectors"}:
+        raise ValueError(f"{policy['metadata']['name']} is attached by something else than targetRefs")
+    return [(t["kind"], t["name"], t.get("sectionName")) for t in policy["spec"]["targetRefs"]]
+
+
+def early_removals(config: Any) -> Iterator[str]:
+    """Headers that a plain Envoy's configuration removes first."""
+    if isinstance(config, dict):
+        for extension in config.get("early_header_mutation_extensions", []):
+            yield from (m["remove"] for m in extension["typed_config"]["mutations"])
+    for inner in config.values() if isinstance(config, dict) else config if isinstance(config, list) else ():
+        yield from early_removals(inner)
+
+
+def gateway_rules(w: World) -> Iterator[tuple[str, Object]]:
+    for route in w.all("HTTPRoute"):
+        for rule in route["spec"]["rules"]:
+            yield route["metadata"]["name"], rule
+
+
+@check("gateway-checks-every-route", "deploy/envoy-gateway/security-policy.yaml")
+def gateway_checks_every_route(w: World) -> Iterator[str]:
+    gateway = w.one("Gateway", among="envoy_gateway")
+    name, namespace = gateway["metadata"]["name"], gateway["metadata"]["namespace"]
+    routes = {r["metadata"]["name"] for r in w.all("HTTPRoute")}
+    attached = [target for policy in w.all("SecurityPolicy") for target in targets(policy)]
+    if ("Gateway", name, None) not in attached:
+        yield f"no policy is attached to the whole Gateway {name}: a route without a policy of its own is not checked"
+    for kind, target, section in attached:
+        if (kind, target) != ("Gateway", name) and not (kind == "HTTPRoute" and target in routes and section is None):
+            yield f"a policy is attached to {kind} {target}, which is not here"
+    for policy in w.all("SecurityPolicy"):
+        if "grpc" not in policy["spec"].get("extAuth", {}):
+            yield f"{policy['metadata']['name']} asks nobody, and replaces the Gateway's policy"
+    for rendered in (*w.all("SecurityPolicy"), *w.all("HTTPRoute"), *w.all("ClientTrafficPolicy")):
+        if rendered["metadata"]["namespace"] != namespace:
+            yield f"{rendered['metadata']['name']} is not in the Gateway's namespace"
+    for route in w.all("HTTPRoute"):
+        if [parent["name"] for parent in route["spec"]["parentRefs"]] != [name]:
+            yield f"{route['metadata']['name']} belongs to another Gateway"
+    for listener in gateway["spec"]["listeners"]:
+        if listener.get("allowedRoutes", {}).get("namespaces", {}).get("from", "Same") != "Same":
+            yield f"{listener['name']} takes routes of other namespaces, whose policies replace the Gateway's"
+
+
+@check("gateway-fails-closed", "deploy/envoy-gateway/security-policy.yaml")
+def gateway_fails_closed(w: World) -> Iterator[str]:
+    for policy in w.all("SecurityPolicy"):
+        name, settings = policy["metadata"]["name"], policy["spec"]["extAuth"]
+        if settings.get("failOpen") is not False:
+            yield f"{name}: failOpen is not false: what cannot be checked would pass, and with a mistake in the policy everything"
+        if settings.get("statusOnError") != 503:
+            yield f"{name}: statusOnError is {settings.get('statusOnError')}, expected 503"
+        if "timeout" not in settings:
+            yield f"{name}: no timeout: the default is 10 s"
+        elif not 0 < seconds(settings["timeout"]) <= 5:
+            yield f"{name}: timeout is {settings['timeout']}"
+        for field in ("headersToExtAuth", "recomputeRoute", "bodyToExtAuth", "http"):
+            if settings.get(field):
+                yield f"{name}: {field} is set"
+
+
+@check("gateway-policies-agree", "deploy/envoy-gateway/security-policy.yaml")
+def gateway_policies_agree(w: World) -> Iterator[str]:
+    """A route's policy replaces the Gateway's, so it must say all of it; only the application's name is its own."""
+    said = [{k: v for k, v in p["spec"]["extAuth"].items() if k != "contextExtensions"} for p in w.all("SecurityPolicy")]
+    for policy, settings in zip(w.all("SecurityPolicy"), said, strict=True):
+        if settings != said[0]:
+            yield f"{policy['metadata']['name']} says something else than {w.all('SecurityPolicy')[0]['metadata']['name']}"
+        if more := set(policy["spec"]) - {"targetRefs", "extAuth"}:
+            yield f"{policy['metadata']['name']} also has {sorted(more)}"
+
+
+@check("gateway-names-the-application", "deploy/envoy-gateway/security-policy.yaml")
+def gateway_names_the_application(w: World) -> Iterator[str]:
+    applications = {a["name"]: set(a["hosts"]) for a in w.config["applications"]}
+    for policy in w.all("SecurityPolicy"):
+        named = policy["spec"]["extAuth"].get("contextExtensions", [])
+        for kind, target, _ in targets(policy):
+            if kind == "Gateway":
+                if named:
+                    yield "the Gateway's policy gives all routes one application"
+                continue
+            if [(one["name"], one["type"]) for one in named] != [("application", "Value")] or named[0].get("value") not in applications:
+                yield f"{policy['metadata']['name']} names {named}, and the config has {sorted(applications)}"
+            elif not (hosts := {h for r in w.all("HTTPRoute") if r["metadata"]["name"] == target for h in r["spec"].get("hostnames", ["*"])}) <= applications[named[0]["value"]]:
+                yield f"{target} is for {sorted(hosts)}, which are not the hosts of {named[0]['value']}"
+
+
+@check("gateway-reaches-service", "deploy/envoy-gateway")
+def gateway_reaches_service(w: World) -> Iterator[str]:
+    service, grpc = w.one("Service"), w.listen("grpc")[1]
+    name, namespace = service["metadata"]["name"], service["metadata"]["namespace"]
+    callers = {p["metadata"]["namespace"] for p in w.all("SecurityPolicy")}
+    for policy in w.all("SecurityPolicy"):
+        for backend in policy["spec"]["extAuth"]["grpc"]["backendRefs"]:
+            if (backend["name"], backend.get("namespace"), backend.get("kind", "Service")) != (name, namespace, "Service"):
+                yield f"{policy['metadata']['name']} asks {backend.get('namespace')}/{backend['name']}, the Service is {namespace}/{name}"
+            if backend.get("port") not in [p["port"] for p in service["spec"]["ports"]]:
+                yield f"the Service has no port {backend.get('port')}"
+    grant = w.one("ReferenceGrant", among="envoy_gateway")
+    if grant["metadata"]["namespace"] != namespace:
+        yield "the ReferenceGrant is in another namespace than the Service"
+    expected = [{"group": "gateway.envoyproxy.io", "kind": "SecurityPolicy", "namespace": one} for one in sorted(callers)]
+    if grant["spec"]["from"] != expected or grant["spec"]["to"] != [{"group": "", "kind": "Service", "name": name}]:
+        yield "the ReferenceGrant does not say that exactly the SecurityPolicies may refer to the Service"
+    policy, gateway = w.one("NetworkPolicy", among="envoy_gateway"), w.one("Gateway", among="envoy_gateway")["metadata"]
+    if policy["metadata"]["namespace"] != namespace or not selects(policy["spec"]["podSelector"], w.pod["metadata"]["labels"]):
+        yield "the NetworkPolicy does not select the pods"
+    owner = {f"gateway.envoyproxy.io/owning-gateway-{key}": gateway[key] for key in ("name", "namespace")}
+    for rule in policy["spec"]["ingress"]:
+        if [p.get("port") for p in rule.get("ports", [{}])] != [grpc]:
+            yield f"a rule opens something else than {grpc}"
+        for peer in rule.get("from", [{}]):
+            if not namespace_of(peer) or not owner.items() <= peer.get("podSelector", {}).get("matchLabels", {}).items():
+                yield f"{peer or 'anyone'} may reach {grpc}, expected the proxies of the Gateway"
+
+
+@check("gateway-strips-identity", "deploy/envoy-gateway/client-traffic-policy.yaml")
+def gateway_strips_identity(w: World) -> Iterator[str]:
+    policy, gateway = w.one("ClientTrafficPolicy", among="envoy_gateway"), w.one("Gateway", among="envoy_gateway")
+    if targets(policy) != [("Gateway", gateway["metadata"]["name"], None)]:
+        yield "the policy is not attached to the whole Gateway"
+    headers = policy["spec"]["headers"]
+    early = headers.get("earlyRequestHeaders", {})
+    expected = {w.config.get("identity_header", "x-remote-user").lower(), *early_removals(w.envoy)}
+    if missing := expected - {name.lower() for name in early.get("remove", [])}:
+        yield f"not removed early: {sorted(missing)}"
+    if more := set(early) - {"remove"}:
+        yield f"headers are also changed by {sorted(more)}"
+    if headers.get("withUnderscoresAction", "RejectRequest") != "RejectRequest":
+        yield "headers with underscores are not rejected"
+
+
+@check("gateway-keeps-paths", "deploy/envoy-gateway")
+def gateway_keeps_paths(w: World) -> Iterator[str]:
+    path = w.one("ClientTrafficPolicy", among="envoy_gateway")["spec"].get("path", {})
+    if path.get("escapedSlashesAction") != "RejectRequest":
+        yield "encoded slashes are not rejected"
+    if path.get("disableMergeSlashes"):
+        yield "slashes are not merged"
+    for name, rule in gateway_rules(w):
+        for used in (*rule.get("filters", []), *(f for b in rule["backendRefs"] for f in b.get("filters", []))):
+            if used["type"] != "ResponseHeaderModifier":
+                yield f"{name}: {used['type']} runs after the check"
+
+
+@check("gateway-sessions-stay-inside", "deploy/envoy-gateway/httproute.yaml")
+def gateway_sessions_stay_inside(w: World) -> Iterator[str]:
+    for name, rule in gateway_rules(w):
+        removed = [h.lower() for f in rule.get("filters", []) for h in f.get("responseHeaderModifier", {}).get("remove", [])]
+        if "set-cookie" not in removed:
+            yield f"{name}: a product's session outlives the token"
+
+
+@check("gateway-client-address", "deploy/envoy-gateway/client-traffic-policy.yaml")
+def gateway_client_address(w: World) -> Iterator[str]:
+    detection = w.one("ClientTrafficPolicy", among="envoy_gateway")["spec"].get("clientIPDetection", {})
+    hops = w.config.get("client_address", {}).get("trusted_hops", 0)
+    trusted = detection.get("xForwardedFor", {})
+    if set(detection) - {"xForwardedFor"} or set(trusted) - {"numTrustedHops"}:
+        yield "the client's address is read from what a client can write"
+    behind = trusted.get("numTrustedHops", 0)
+    if hops not in ({behind + 1} if behind else {0, 1}):
+        yield f"Envoy trusts {behind} load balancers, and the service {hops} addresses: the second is one more, for Envoy itself"
+
+
+@check("gateway-encrypts", "deploy/envoy-gateway")
+def gateway_encrypts(w: World) -> Iterator[str]:
+    for listener in w.one("Gateway", among="envoy_gateway")["spec"]["listeners"]:
+        if listener["protocol"] != "HTTPS" or listener["tls"].get("mode", "Terminate") != "Terminate":
+            yield f"{listener['name']} is no listener that ends TLS"
+    namespace = w.one("Gateway", among="envoy_gateway")["metadata"]["namespace"]
+    verified = set()
+    for policy in w.all("BackendTLSPolicy"):
+        validation = policy["spec"]["validation"]
+        if policy["metadata"]["namespace"] == namespace and validation.get("hostname") and (validation.get("caCertificateRefs") or validation.get("wellKnownCACertificates")):
+            verified |= {target["name"] for target in policy["spec"]["targetRefs"] if target["kind"] == "Service"}
+    for name, rule in gateway_rules(w):
+        for backend in rule["backendRefs"]:
+            if backend["name"] not in verified:
+                yield f"{name}: no BackendTLSPolicy verifies {backend['name']}"

@@ -10,7 +10,11 @@ import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import ts from "typescript";
 
-const PACKAGES = [[/(^|\.)istio\.io$/, "@kubernetes-models/istio"]];
+const PACKAGES = [
+  [/(^|\.)istio\.io$/, "@kubernetes-models/istio"],
+  [/^gateway\.networking\.k8s\.io$/, "@kubernetes-models/gateway-api"],
+  [/^gateway\.envoyproxy\.io$/, "@kubernetes-models/envoy-gateway"],
+];
 const NO_SCHEMA = "no published schema for";
 
 function moduleOf({ apiVersion, kind }) {

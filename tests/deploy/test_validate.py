@@ -73,6 +73,33 @@ def mesh_ingress(w: World) -> list[dict[str, Any]]:
     return w.one("NetworkPolicy", among="istio")["spec"]["ingress"]
 
 
+def gateway(w: World, kind: str, number: int = 0) -> dict[str, Any]:
+    return w.all(kind)[number]["spec"]
+
+
+def ext_auth(w: World, number: int = 0) -> dict[str, Any]:
+    return gateway(w, "SecurityPolicy", number)["extAuth"]
+
+
+def client_traffic(w: World) -> dict[str, Any]:
+    return gateway(w, "ClientTrafficPolicy")
+
+
+def rule(w: World) -> dict[str, Any]:
+    return gateway(w, "HTTPRoute")["rules"][0]
+
+
+def filters(w: World) -> list[dict[str, Any]]:
+    return rule(w)["filters"]
+
+
+def proxies(w: World) -> dict[str, Any]:
+    return w.one("NetworkPolicy", among="envoy_gateway")["spec"]["ingress"][0]
+
+
+REWRITE = {"type": "URLRewrite", "urlRewrite": {"path": {"type": "ReplacePrefixMatch", "replacePrefixMatch": "/jira"}}}
+REMOVAL = {"type": "RequestHeaderModifier", "requestHeaderModifier": {"remove": ["x-remote-user"]}}
+
 # (the check that must fail, what is wrong, how to make it so)
 BROKEN: list[tuple[str, str, Break]] = [
     ("probe-services", "misspelt name", lambda w: put(w.container["livenessProbe"]["grpc"], "service", "live")),
@@ -152,6 +179,55 @@ BROKEN: list[tuple[str, str, Break]] = [
     ("mesh-network-policy", "opens 9001", lambda w: mesh_ingress(w).append({"from": namespaces({}), "ports": [{"port": 9001}]})),
     ("mesh-network-policy", "tunnel from anywhere", lambda w: pop(mesh_ingress(w)[0], "from")),
     ("gateway-namespace-agrees", "Gateway elsewhere", lambda w: put(w.policy("CUSTOM")["metadata"], "namespace", "gateways")),
+    ("gateway-checks-every-route", "one listener only", lambda w: put(gateway(w, "SecurityPolicy")["targetRefs"][0], "sectionName", "https")),
+    ("gateway-checks-every-route", "the route only", lambda w: w.envoy_gateway.remove(w.all("SecurityPolicy")[0])),
+    ("gateway-checks-every-route", "a route that is not there", lambda w: put(gateway(w, "SecurityPolicy", 1)["targetRefs"][0], "name", "jira")),
+    ("gateway-checks-every-route", "a route's policy without a check", lambda w: put(gateway(w, "SecurityPolicy", 1), "extAuth", {})),
+    ("gateway-checks-every-route", "by labels", lambda w: put(gateway(w, "SecurityPolicy"), "targetSelectors", [{"kind": "Gateway"}])),
+    ("gateway-checks-every-route", "routes of others", lambda w: put(gateway(w, "Gateway")["listeners"][0], "allowedRoutes", {"namespaces": {"from": "All"}})),
+    ("gateway-checks-every-route", "another Gateway", lambda w: put(gateway(w, "HTTPRoute")["parentRefs"][0], "name", "other")),
+    ("gateway-checks-every-route", "another namespace", lambda w: put(w.all("SecurityPolicy")[0]["metadata"], "namespace", "default")),
+    ("gateway-fails-closed", "failOpen", lambda w: put(ext_auth(w, 1), "failOpen", True)),
+    ("gateway-fails-closed", "failOpen left to the default", lambda w: pop(ext_auth(w), "failOpen")),
+    ("gateway-fails-closed", "403 on error", lambda w: pop(ext_auth(w), "statusOnError")),
+    ("gateway-fails-closed", "no timeout", lambda w: pop(ext_auth(w), "timeout")),
+    ("gateway-fails-closed", "a minute", lambda w: put(ext_auth(w), "timeout", "1m")),
+    ("gateway-fails-closed", "headers withheld", lambda w: put(ext_auth(w), "headersToExtAuth", ["authorization"])),
+    ("gateway-fails-closed", "another route after the check", lambda w: put(ext_auth(w), "recomputeRoute", True)),
+    ("gateway-policies-agree", "no second try for a route", lambda w: pop(ext_auth(w, 1)["grpc"]["backendSettings"], "retry")),
+    ("gateway-policies-agree", "another filter", lambda w: put(gateway(w, "SecurityPolicy", 1), "basicAuth", {"users": {"name": "x"}})),
+    ("gateway-names-the-application", "unknown", lambda w: put(ext_auth(w, 1)["contextExtensions"][0], "value", "wiki")),
+    ("gateway-names-the-application", "nothing", lambda w: pop(ext_auth(w, 1), "contextExtensions")),
+    ("gateway-names-the-application", "another word", lambda w: put(ext_auth(w, 1)["contextExtensions"][0], "name", "product")),
+    ("gateway-names-the-application", "one for all routes", lambda w: put(ext_auth(w), "contextExtensions", ext_auth(w, 1)["contextExtensions"])),
+    ("gateway-names-the-application", "a host of another one", lambda w: put(gateway(w, "HTTPRoute"), "hostnames", ["wiki.example.com"])),
+    ("gateway-names-the-application", "every host", lambda w: pop(gateway(w, "HTTPRoute"), "hostnames")),
+    ("gateway-reaches-service", "wrong port", lambda w: put(ext_auth(w)["grpc"]["backendRefs"][0], "port", 9000)),
+    ("gateway-reaches-service", "wrong namespace", lambda w: pop(ext_auth(w)["grpc"]["backendRefs"][0], "namespace")),
+    ("gateway-reaches-service", "no grant", lambda w: put(w.one("ReferenceGrant", among="envoy_gateway")["metadata"], "namespace", "atlassian")),
+    ("gateway-reaches-service", "a grant for all Services", lambda w: pop(gateway(w, "ReferenceGrant")["to"][0], "name")),
+    ("gateway-reaches-service", "a grant for others", lambda w: put(gateway(w, "ReferenceGrant")["from"][0], "namespace", "default")),
+    ("gateway-reaches-service", "every pod of the namespace", lambda w: pop(proxies(w)["from"][0], "podSelector")),
+    ("gateway-reaches-service", "anyone", lambda w: pop(proxies(w), "from")),
+    ("gateway-reaches-service", "the admin port", lambda w: proxies(w)["ports"].append({"port": 9002})),
+    ("gateway-strips-identity", "another header", lambda w: put(w.config, "identity_header", "x-user")),
+    ("gateway-strips-identity", "an alias less", lambda w: client_traffic(w)["headers"]["earlyRequestHeaders"]["remove"].remove("x-auth-user")),
+    ("gateway-strips-identity", "set instead", lambda w: put(client_traffic(w)["headers"]["earlyRequestHeaders"], "set", [{"name": "x-remote-user", "value": "x"}])),
+    ("gateway-strips-identity", "underscores", lambda w: put(client_traffic(w)["headers"], "withUnderscoresAction", "Allow")),
+    ("gateway-strips-identity", "one listener only", lambda w: put(client_traffic(w)["targetRefs"][0], "sectionName", "https")),
+    ("gateway-keeps-paths", "the default", lambda w: pop(client_traffic(w)["path"], "escapedSlashesAction")),
+    ("gateway-keeps-paths", "slashes", lambda w: put(client_traffic(w)["path"], "disableMergeSlashes", True)),
+    ("gateway-keeps-paths", "rewrite", lambda w: filters(w).append(REWRITE)),
+    ("gateway-keeps-paths", "removal after the check", lambda w: put(rule(w)["backendRefs"][0], "filters", [REMOVAL])),
+    ("gateway-sessions-stay-inside", "no removal", lambda w: pop(rule(w), "filters")),
+    ("gateway-client-address", "a header", lambda w: put(client_traffic(w), "clientIPDetection", {"customHeader": {"name": "x-real-ip"}})),
+    ("gateway-client-address", "everybody trusted", lambda w: put(client_traffic(w), "clientIPDetection", {"xForwardedFor": {"trustedCIDRs": ["0.0.0.0/0"]}})),
+    ("gateway-client-address", "one only here", lambda w: put(client_traffic(w), "clientIPDetection", {"xForwardedFor": {"numTrustedHops": 1}})),
+    ("gateway-client-address", "two only there", lambda w: put(w.config, "client_address", {"trusted_hops": 2})),
+    ("gateway-encrypts", "plain HTTP", lambda w: put(gateway(w, "Gateway")["listeners"][0], "protocol", "HTTP")),
+    ("gateway-encrypts", "passed through", lambda w: put(gateway(w, "Gateway")["listeners"][0]["tls"], "mode", "Passthrough")),
+    ("gateway-encrypts", "another backend", lambda w: put(rule(w)["backendRefs"][0], "name", "wiki")),
+    ("gateway-encrypts", "no CA", lambda w: pop(gateway(w, "BackendTLSPolicy")["validation"], "caCertificateRefs")),
 ]
 
 # (the check that must fail, text of the Dockerfile, what replaces it)
@@ -200,11 +276,12 @@ class TestInvariants(unittest.TestCase):
 
     def test_what_is_missing_fails(self) -> None:
         """A check that does not find its object must not pass."""
-        for kind in {o["kind"] for o in self.world.kubernetes + self.world.istio}:
+        for kind in {o["kind"] for o in self.world.kubernetes + self.world.istio + self.world.envoy_gateway}:
             with self.subTest(kind):
                 world = copy.deepcopy(self.world)
                 world.kubernetes = [o for o in world.kubernetes if o["kind"] != kind]
                 world.istio = [o for o in world.istio if o["kind"] != kind]
+                world.envoy_gateway = [o for o in world.envoy_gateway if o["kind"] != kind]
                 self.assertTrue(self.failing(world))
 
 
@@ -216,7 +293,7 @@ class TestSchemas(unittest.TestCase):
     def spoilt(self, spoil: Break) -> str:
         world = copy.deepcopy(self.world)
         spoil(world)
-        return "\n".join(p for problems in validate.schema_problems(world.kubernetes + world.istio) for p in problems)
+        return "\n".join(p for problems in validate.schema_problems(world.kubernetes + world.istio + world.envoy_gateway) for p in problems)
 
     def test_everything_is_valid_as_it_is(self) -> None:
         self.assertEqual(self.spoilt(lambda w: None), "")
@@ -241,6 +318,21 @@ class TestSchemas(unittest.TestCase):
 
     def test_istio_unknown_kind(self) -> None:
         self.assertIn("no published schema", self.spoilt(lambda w: put(w.policy("CUSTOM"), "kind", "AuthorisationPolicy")))
+
+    def test_envoy_gateway_unknown_field(self) -> None:
+        self.assertIn("unknown field spec.extAuth.failopen", self.spoilt(lambda w: put(ext_auth(w), "failopen", False)))
+
+    def test_envoy_gateway_unknown_field_within_a_list(self) -> None:
+        self.assertIn("unknown field spec.extAuth.contextExtensions[0].val", self.spoilt(lambda w: put(ext_auth(w, 1)["contextExtensions"][0], "val", "jira")))
+
+    def test_envoy_gateway_unknown_value(self) -> None:
+        self.assertIn("withUnderscoresAction", self.spoilt(lambda w: put(client_traffic(w)["headers"], "withUnderscoresAction", "Reject")))
+
+    def test_field_that_is_newer_than_the_published_schema(self) -> None:
+        self.assertIn("spec.extAuth.statusOnError is '503'", self.spoilt(lambda w: put(ext_auth(w), "statusOnError", "503")))
+
+    def test_gateway_unknown_field(self) -> None:
+        self.assertIn("unknown field spec.rules[0].timeout", self.spoilt(lambda w: put(rule(w), "timeout", "1s")))
 
     def test_duplicate_key(self) -> None:
         with self.assertRaisesRegex(validate.yaml.YAMLError, "duplicate key failOpen"):
