@@ -611,7 +611,9 @@ def gateway_names_the_application(w: World) -> Iterator[str]:
                 continue
             if [(one["name"], one["type"]) for one in named] != [("application", "Value")] or named[0].get("value") not in applications:
                 yield f"{policy['metadata']['name']} names {named}, and the config has {sorted(applications)}"
-            elif not (hosts := {h for r in w.all("HTTPRoute") if r["metadata"]["name"] == target for h in r["spec"].get("hostnames", ["*"])}) <= applications[named[0]["value"]]:
+                continue
+            hosts = {h for r in w.all("HTTPRoute") if r["metadata"]["name"] == target for h in r["spec"].get("hostnames", ["*"])}
+            if not hosts <= applications[named[0]["value"]]:
                 yield f"{target} is for {sorted(hosts)}, which are not the hosts of {named[0]['value']}"
 
 
@@ -702,7 +704,8 @@ def gateway_encrypts(w: World) -> Iterator[str]:
     verified = set()
     for policy in w.all("BackendTLSPolicy"):
         validation = policy["spec"]["validation"]
-        if policy["metadata"]["namespace"] == namespace and validation.get("hostname") and (validation.get("caCertificateRefs") or validation.get("wellKnownCACertificates")):
+        trusted = validation.get("caCertificateRefs") or validation.get("wellKnownCACertificates")
+        if policy["metadata"]["namespace"] == namespace and validation.get("hostname") and trusted:
             verified |= {target["name"] for target in policy["spec"]["targetRefs"] if target["kind"] == "Service"}
     for name, rule in gateway_rules(w):
         for backend in rule["backendRefs"]:

@@ -150,7 +150,11 @@ def _page_with_a_decision(address: str) -> str:
 
 def exposed_problems(found: dict[str, set[str]], known: Metrics) -> list[str]:
     """How a running service differs from what was read from the sources."""
-    problems = [f"/metrics has {name}{sorted(labels)}, the sources say {sorted(known.labels.get(name, []))}" for name, labels in sorted(found.items()) if known.labels.get(name) != labels]
+    problems = [
+        f"/metrics has {name}{sorted(labels)}, the sources say {sorted(known.labels.get(name, []))}"
+        for name, labels in sorted(found.items())
+        if known.labels.get(name) != labels
+    ]
     unlabelled = {name for name, labels in known.labels.items() if not labels}
     return problems + [f"/metrics lacks {name}" for name in sorted(unlabelled - set(found))]
 
@@ -229,3 +233,69 @@ def alerts_problems(document: Any, tests: list[Any], runbook: str) -> list[str]:
             problems.append(f"the runbook has no section {name}")
         problems += [f"no test in which {name} {what}" for what, cases in (("fires", fires), ("does not fire", silent)) if name not in cases]
     return problems
+
+
+def names_problems(text: str, known: Metrics) -> list[str]:
+    """Metrics that a page names and that do not exist."""
+    return [f"there is no metric {name}" for name in sorted(set(re.findall(rf"\b{PREFIX}\w+", text)) - set(known.labels))]
+
+
+# --- dashboards -----------------------------------------------------------------------------------------------------------------
+
+GRID_WIDTH = 24
+DATASOURCE = {"type": "prometheus", "uid": "${datasource}"}
+
+
+def overlaps(one: dict[str, int], other: dict[str, int]) -> bool:
+    return all(one[at] < other[at] + other[size] and other[at] < one[at] + one[size] for at, size in (("x", "w"), ("y", "h")))
+
+
+def dashboard_problems(document: Any, known: Metrics) -> list[str]:
+    """What Grafana would show wrongly without a word: it imports almost anything."""
+    problems = []
+    panels = [inner for panel in document["panels"] for inner in (panel, *panel.get("panels", []))]
+    ids = [panel["id"] for panel in panels]
+    problems += [f"the id {one} is used twice" for one in sorted(set(ids)) if ids.count(one) > 1]
+    if document.get("id") is not None:
+        problems.append("it has the id of one Grafana's database")
+
+    variables = {variable["name"]: variable for variable in document["templating"]["list"]}
+    if (variables.get("datasource", {}).get("type"), variables.get("datasource", {}).get("query")) != ("datasource", "prometheus"):
+        problems.append("the data source is no variable")
+    queries = []
+    for name, variable in variables.items():
+        if variable["type"] == "query":
+            metric, label = re.fullmatch(r"label_values\((.+), (\w+)\)", variable["query"]["query"]).groups()
+            queries.append((f"variable {name}", f"count by ({label}) ({metric})", variable["datasource"]))
+
+    for number, panel in enumerate(panels):
+        title, grid = panel.get("title") or f"panel {panel['id']}", panel["gridPos"]
+        if grid["x"] < 0 or grid["x"] + grid["w"] > GRID_WIDTH:
+            problems.append(f"{title} is wider than the grid")
+        problems += [f"{title} overlaps {other['title']}" for other in panels[:number] if overlaps(grid, other["gridPos"])]
+        targets = panel.get("targets", [])
+        if panel["type"] != "row" and not targets:
+            problems.append(f"{title} asks nothing")
+        if len({target["refId"] for target in targets}) != len(targets):
+            problems.append(f"{title} has a refId twice")
+        queries += [(title, target["expr"], target["datasource"]) for target in targets]
+        if targets and panel.get("datasource") != DATASOURCE:
+            problems.append(f"{title} does not use the variable data source")
+
+    for title, query, source in queries:
+        if source != DATASOURCE:
+            problems.append(f"{title} does not use the variable data source")
+        problems += [
+            f"{title}: there is no variable ${name}"
+            for name in re.findall(r"\$\{?(\w+)", query)
+            if name not in variables and not name.startswith("__")
+        ]
+        problems += [f"{title}: {problem}" for problem in query_problems(query, known, {})]
+    return problems
+
+
+def dashboard_as_rules(document: Any) -> Any:
+    """The dashboard's queries as recording rules, which promtool can parse."""
+    queries = [target["expr"] for panel in document["panels"] for target in panel.get("targets", [])]
+    rules = [{"record": f"query:{number}", "expr": query.replace("$__rate_interval", "5m")} for number, query in enumerate(queries)]
+    return {"groups": [{"name": "dashboard", "rules": rules}]}

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import copy
+import json
 import os
 import shutil
 import subprocess
@@ -83,6 +84,10 @@ def ext_auth(w: World, number: int = 0) -> dict[str, Any]:
 
 def client_traffic(w: World) -> dict[str, Any]:
     return gateway(w, "ClientTrafficPolicy")
+
+
+def early(w: World) -> dict[str, Any]:
+    return client_traffic(w)["headers"]["earlyRequestHeaders"]
 
 
 def rule(w: World) -> dict[str, Any]:
@@ -211,8 +216,8 @@ BROKEN: list[tuple[str, str, Break]] = [
     ("gateway-reaches-service", "anyone", lambda w: pop(proxies(w), "from")),
     ("gateway-reaches-service", "the admin port", lambda w: proxies(w)["ports"].append({"port": 9002})),
     ("gateway-strips-identity", "another header", lambda w: put(w.config, "identity_header", "x-user")),
-    ("gateway-strips-identity", "an alias less", lambda w: client_traffic(w)["headers"]["earlyRequestHeaders"]["remove"].remove("x-auth-user")),
-    ("gateway-strips-identity", "set instead", lambda w: put(client_traffic(w)["headers"]["earlyRequestHeaders"], "set", [{"name": "x-remote-user", "value": "x"}])),
+    ("gateway-strips-identity", "an alias less", lambda w: early(w)["remove"].remove("x-auth-user")),
+    ("gateway-strips-identity", "set instead", lambda w: put(early(w), "set", [{"name": "x-remote-user", "value": "x"}])),
     ("gateway-strips-identity", "underscores", lambda w: put(client_traffic(w)["headers"], "withUnderscoresAction", "Allow")),
     ("gateway-strips-identity", "one listener only", lambda w: put(client_traffic(w)["targetRefs"][0], "sectionName", "https")),
     ("gateway-keeps-paths", "the default", lambda w: pop(client_traffic(w)["path"], "escapedSlashesAction")),
@@ -408,7 +413,7 @@ class TestEnvoy(unittest.TestCase):
 BROKEN_QUERIES: list[tuple[str, str, str]] = [
     ("there is no metric atlassian_authz_panic_total", "atlassian_authz_panics_total", "atlassian_authz_panic_total"),
     ("there is no metric atlassian_authz_decisions", "(atlassian_authz_decisions_total[15m])", "(atlassian_authz_decisions[15m])"),
-    ("there is no metric application:atlassian_authz_undecided:rate5m", "application:atlassian_authz_undecided:ratio_rate5m >", "application:atlassian_authz_undecided:rate5m >"),
+    ("there is no metric application:atlassian_authz_undecided:rate5m", "undecided:ratio_rate5m >", "undecided:rate5m >"),
     ("atlassian_authz_api_tokens has no label status", 'tokens{state="', 'tokens{status="'),
     ("no label is ever reason='token_store_gone'", "token_store_away|", "token_store_gone|"),
     ("groups by issuers", "namespace, provider, issuer)", "namespace, provider, issuers)"),
@@ -444,6 +449,10 @@ class TestPrometheus(unittest.TestCase):
         self.assertEqual(metrics.rules_problems(self.rules(), self.known), [])
         self.assertEqual(metrics.alerts_problems(self.rules(), self.tests, self.readme), [])
         self.assertEqual(validate.operator_problems(self.readme, validate.ROOT), [])
+        self.assertEqual(metrics.names_problems(self.readme, self.known), [])
+
+    def test_a_page_that_names_another_metric(self) -> None:
+        self.assertEqual(metrics.names_problems("`atlassian_authz_key_age`", self.known), ["there is no metric atlassian_authz_key_age"])
 
     def test_what_is_not_counted_is_named(self) -> None:
         for problem, old, new in BROKEN_QUERIES:
@@ -495,6 +504,61 @@ class TestPrometheus(unittest.TestCase):
                 found = validate.promtool_problems(promtool, Path(temporary))
                 self.assertEqual({file for file, problems in found.items() if problems}, {"rules_test.yaml"})
                 self.assertIn(f"alertname: {name}", found["rules_test.yaml"][0])
+
+
+def panel(document: Any, title: str) -> dict[str, Any]:
+    return next(p for p in document["panels"] if p["title"] == title)
+
+
+def ask(document: Any, query: str) -> None:
+    panel(document, "Checks")["targets"][0]["expr"] = query
+
+
+# (what must be said, how to make it so)
+BROKEN_DASHBOARDS: list[tuple[str, Callable[[Any], Any]]] = [
+    ("the id 1 is used twice", lambda d: put(d["panels"][3], "id", 1)),
+    ("Denials by reason overlaps Decisions by application and status", lambda d: put(panel(d, "Denials by reason")["gridPos"], "x", 11)),
+    ("Denials by reason is wider than the grid", lambda d: put(panel(d, "Denials by reason")["gridPos"], "x", 13)),
+    ("Checks overlaps Replicas", lambda d: put(panel(d, "Checks"), "gridPos", panel(d, "Replicas")["gridPos"])),
+    ("there is no metric atlassian_authz_checks_total", lambda d: ask(d, "rate(atlassian_authz_checks_total[5m])")),
+    ("groups by host", lambda d: ask(d, "sum by (host) (atlassian_authz_cache_bytes)")),
+    ("has no label verdict", lambda d: ask(d, 'atlassian_authz_decisions_total{verdict="deny"}')),
+    ("no label is ever reason='tokens_valid'", lambda d: ask(d, 'atlassian_authz_decisions_total{reason="tokens_valid"}')),
+    ("there is no variable $cluster", lambda d: ask(d, 'atlassian_authz_cache_bytes{namespace="$cluster"}')),
+    ("Checks does not use the variable data source", lambda d: put(panel(d, "Checks")["targets"][0], "datasource", {"type": "prometheus", "uid": "P1"})),
+    ("Checks does not use the variable data source", lambda d: pop(panel(d, "Checks"), "datasource")),
+    ("Checks asks nothing", lambda d: put(panel(d, "Checks"), "targets", [])),
+    ("has a refId twice", lambda d: put(panel(d, "Time from check to answer")["targets"][1], "refId", "A")),
+    ("the data source is no variable", lambda d: d["templating"]["list"].pop(0)),
+    ("variable namespace: there is no metric", lambda d: put(d["templating"]["list"][1]["query"], "query", "label_values(atlassian_authz_info, namespace)")),
+    ("it has the id", lambda d: put(d, "id", 7)),
+]
+
+
+class TestDashboard(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls) -> None:
+        cls.document = json.loads((validate.DEPLOY / "grafana/dashboard.json").read_text())
+        cls.known = metrics.declared(validate.ROOT)
+
+    def test_nothing_fails_as_it_is(self) -> None:
+        self.assertEqual(metrics.dashboard_problems(self.document, self.known), [])
+
+    def test_each_defect_is_named(self) -> None:
+        for problem, spoil in BROKEN_DASHBOARDS:
+            with self.subTest(problem):
+                document = copy.deepcopy(self.document)
+                spoil(document)
+                self.assertIn(problem, "\n".join(metrics.dashboard_problems(document, self.known)))
+
+    def test_a_query_that_cannot_be_parsed(self) -> None:
+        if os.environ.get("SKIP_PROMTOOL") == "1":
+            self.skipTest("SKIP_PROMTOOL=1")
+        promtool = validate.find_tool("promtool")
+        self.assertEqual(validate.query_syntax_problems(promtool, self.document), [])
+        document = copy.deepcopy(self.document)
+        panel(document, "Checks")["targets"][0]["expr"] += ")"
+        self.assertNotEqual(validate.query_syntax_problems(promtool, document), [])
 
 
 class TestCommand(unittest.TestCase):

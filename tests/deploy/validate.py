@@ -315,6 +315,22 @@ def operator_problems(readme: str, root: Path) -> list[str]:
     return [] if made == expected else ["the README's command makes something else than an object of rules.yaml"]
 
 
+def find_promtool(report: Report, what: str) -> str | None:
+    if os.environ.get("SKIP_PROMTOOL") == "1":
+        report.skip("promtool", what, "SKIP_PROMTOOL=1")
+        return None
+    if not (promtool := find_tool("promtool")):
+        report.add("promtool", what, ["promtool is not installed: scripts/setup.py promtool, or SKIP_PROMTOOL=1"])
+    return promtool
+
+
+def query_syntax_problems(promtool: str, dashboard: Any) -> list[str]:
+    with tempfile.TemporaryDirectory() as temporary:
+        path = Path(temporary) / "rules.yaml"
+        path.write_text(json.dumps(metrics.dashboard_as_rules(dashboard)))
+        return failure_of(output_of([promtool, "check", "rules", str(path)]))
+
+
 def validate_prometheus(report: Report, world: invariants.World) -> None:
     folder = DEPLOY / "prometheus"
     rules, readme = load_one(folder / "rules.yaml"), (folder / "README.md").read_text()
@@ -323,13 +339,24 @@ def validate_prometheus(report: Report, world: invariants.World) -> None:
     report.add("alerts-are-tested-and-explained", "deploy/prometheus/rules.yaml", metrics.alerts_problems(rules, tests, readme))
     report.add("scrape-finds-the-pods", "deploy/prometheus/prometheus.yaml", scrape_problems(load_one(folder / "prometheus.yaml"), world))
     report.add("operator-object", "deploy/prometheus/README.md", operator_problems(readme, ROOT))
-    if os.environ.get("SKIP_PROMTOOL") == "1":
-        report.skip("promtool", "deploy/prometheus", "SKIP_PROMTOOL=1")
-    elif promtool := find_tool("promtool"):
+    report.add("metrics-exist", "deploy/prometheus/README.md", metrics.names_problems(readme, metrics.declared(ROOT)))
+    if promtool := find_promtool(report, "deploy/prometheus"):
         for name, problems in promtool_problems(promtool, folder).items():
             report.add("promtool", f"deploy/prometheus/{name}", problems)
-    else:
-        report.add("promtool", "deploy/prometheus", ["promtool is not installed: scripts/setup.py promtool, or SKIP_PROMTOOL=1"])
+
+
+def validate_grafana(report: Report) -> None:
+    path = DEPLOY / "grafana/dashboard.json"
+    what = str(path.relative_to(ROOT))
+    try:
+        dashboard = json.loads(path.read_text())
+        problems = metrics.dashboard_problems(dashboard, metrics.declared(ROOT))
+    except (ValueError, LookupError, TypeError, AttributeError) as error:
+        report.add("dashboard", what, [f"{type(error).__name__}: {error}"])
+        return
+    report.add("dashboard", what, problems)
+    if promtool := find_promtool(report, what):
+        report.add("promtool", what, query_syntax_problems(promtool, dashboard))
 
 
 # --- everything -----------------------------------------------------------------------------------------------------------------
@@ -432,6 +459,7 @@ def main() -> int:
     report.add("openapi", "docs/openapi.json", openapi_problems(json.loads((ROOT / "docs/openapi.json").read_text())))
 
     validate_prometheus(report, world)
+    validate_grafana(report)
 
     if options.binary:
         try:
