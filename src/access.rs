@@ -77,6 +77,34 @@ pub struct ScopeAccess {
     pub write: Vec<String>,
 }
 
+/// Why a text is no network.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NetworkError {
+    /// It is something else.
+    #[error("must be networks such as 10.0.0.0/8, or addresses")]
+    Shape,
+    /// It says more than a network does.
+    #[error("{written} has bits beyond its length: write {}", written.trunc())]
+    HostBits {
+        /// As it was written.
+        written: IpNet,
+    },
+}
+
+/// Reads `10.0.0.0/8`, or an address alone. Host bits are no mistake to live with: they would look like a limit that
+/// is not there.
+pub fn network(text: &str) -> Result<IpNet, NetworkError> {
+    let network = text
+        .parse::<IpNet>()
+        .or_else(|_| text.parse::<IpAddr>().map(IpNet::from))
+        .map_err(|_neither| NetworkError::Shape)?;
+    if network.trunc() == network {
+        Ok(network)
+    } else {
+        Err(NetworkError::HostBits { written: network })
+    }
+}
+
 impl<S> AllowDeny<S> {
     fn takes(&self, has: impl Fn(&S) -> bool) -> bool {
         self.allow.as_ref().is_none_or(&has) && !has(&self.deny)

@@ -6,7 +6,7 @@
 
 mod memory;
 
-use std::{collections::BTreeMap, fmt, net::IpAddr, sync::Arc, time::Duration};
+use std::{fmt, net::IpAddr, sync::Arc, time::Duration};
 
 use tokio::{runtime::Handle, sync::Semaphore, time::timeout};
 use tracing::warn;
@@ -19,7 +19,7 @@ use crate::{
     clock::Now,
     credential::Claim,
     flights::Flights,
-    identity::{Groups, Identity, Username, UsernameError, UsernamePolicy},
+    identity::{Groups, Identity, KeptClaims, Username, UsernameError, UsernamePolicy},
     metrics::Metrics,
     store::{Found, Store, StoreError},
     usage::{Note, Notes},
@@ -339,7 +339,7 @@ impl Court {
                 valid_until: record.expires_at,
                 voucher: Voucher::Record,
                 groups: Groups::Untold,
-                claims: BTreeMap::new(),
+                claims: KeptClaims::default(),
             }),
             scope: Arc::new(record.scope.clone()),
         }

@@ -5,7 +5,7 @@ mod mapping;
 mod stability;
 mod username;
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, fmt, sync::Arc};
 
 pub use groups::{GroupFormat, GroupRule, Groups};
 pub use mapping::{Mapping, MappingError, UsernameRule};
@@ -35,7 +35,17 @@ pub struct Identity {
     /// What the user belongs to.
     pub groups: Groups,
     /// Claims that rules may read, by the name under which the operator has asked to keep them.
-    pub claims: BTreeMap<String, Value>,
+    pub claims: KeptClaims,
+}
+
+/// Claims by name. Their values are never printed.
+#[derive(Clone, Default)]
+pub struct KeptClaims(pub BTreeMap<String, Value>);
+
+impl fmt::Debug for KeptClaims {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.0.keys()).finish()
+    }
 }
 
 /// What is kept of a token's claims, besides the user's name.
@@ -66,7 +76,7 @@ impl Identity {
         Ok(Self {
             username,
             groups,
-            claims: kept.collect(),
+            claims: KeptClaims(kept.collect()),
             provider,
             client: verified.facts.client,
             scopes: verified.facts.scopes,
@@ -82,7 +92,7 @@ impl Identity {
             .iter()
             .map(|scope| scope.len() + size_of::<String>())
             .sum();
-        let claims = self.claims.iter();
+        let claims = self.claims.0.iter();
         let claims: usize = claims
             .map(|(name, value)| name.len() + size_of::<String>() + weight_of(value))
             .sum();

@@ -3,6 +3,7 @@
 mod denied;
 mod messages;
 mod public;
+mod version;
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -11,6 +12,7 @@ pub use messages::{MessageError, Messages};
 pub use public::PublicPath;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+pub use version::ApiVersion;
 
 use crate::{
     access::Access,

@@ -86,16 +86,8 @@ impl Rule {
 
     /// Whether it reads `request.path`, `request.resource` or `request.operation`. Then only a canonical path may come before it.
     pub fn reads_path(&self) -> bool {
-        self.reads(|fact| matches!(fact, Fact::Path | Fact::Resource | Fact::Operation))
-    }
-
-    /// Whether it reads `identity.groups`.
-    pub fn reads_groups(&self) -> bool {
-        self.reads(|fact| *fact == Fact::Groups)
-    }
-
-    fn reads(&self, wanted: impl Fn(&Fact) -> bool) -> bool {
-        self.readings.iter().any(|reading| wanted(reading.fact()))
+        let mut facts = self.readings.iter().map(Reading::fact);
+        facts.any(|fact| matches!(fact, Fact::Path | Fact::Resource | Fact::Operation))
     }
 
     /// Ok: it does not stand in the way.

@@ -1,10 +1,9 @@
 //! What may be ordered.
 
-use std::{collections::BTreeSet, net::IpAddr, time::Duration};
-
-use ipnet::IpNet;
+use std::{collections::BTreeSet, time::Duration};
 
 use crate::{
+    access::network,
     api_token::{self, AccessLevel, Owner, PathPrefix, Scope},
     identity::{Username, UsernameError, UsernamePolicy},
 };
@@ -226,10 +225,10 @@ pub fn lasting(member: &'static str, text: &str) -> Result<Duration, Invalid> {
         .ok_or_else(|| invalid(member, "must be a duration such as 12h or 90d"))
 }
 
-fn few<T>(
+fn few<T, E: ToString>(
     member: &'static str,
     texts: &[String],
-    parse: impl Fn(&str) -> Result<T, String>,
+    parse: impl Fn(&str) -> Result<T, E>,
 ) -> Result<Vec<T>, Invalid> {
     if texts.len() > MOST_LIMITS {
         return Err(invalid(member, format!("at most {MOST_LIMITS} of them")));
@@ -237,24 +236,7 @@ fn few<T>(
     let parsed = texts.iter().map(|text| parse(text));
     parsed
         .collect::<Result<_, _>>()
-        .map_err(|why| invalid(member, why))
-}
-
-/// `10.0.0.0/8`, or an address alone. Host bits are no mistake to live with: they would look like a limit that
-/// is not there.
-fn network(text: &str) -> Result<IpNet, String> {
-    let network = text
-        .parse::<IpNet>()
-        .or_else(|_| text.parse::<IpAddr>().map(IpNet::from))
-        .map_err(|_neither| "must be networks such as 10.0.0.0/8, or addresses".to_owned())?;
-    if network.trunc() == network {
-        Ok(network)
-    } else {
-        Err(format!(
-            "{text} has bits beyond its length: write {}",
-            network.trunc()
-        ))
-    }
+        .map_err(|why: E| invalid(member, why.to_string()))
 }
 
 #[cfg(test)]

@@ -82,6 +82,7 @@ pub(super) struct Rules<'a> {
     path: Option<&'a str>,
     resource: Option<Cow<'a, str>>,
     operation: Option<AccessLevel>,
+    groups: Option<[&'a [String]; 2]>,
 }
 
 impl<'a> Rules<'a> {
@@ -93,6 +94,7 @@ impl<'a> Rules<'a> {
             path: path.map(CanonicalPath::as_str),
             resource: path.and_then(|path| resource(path, context_path)),
             operation: question.operation().ok(),
+            groups: question.groups(),
         }
     }
 
@@ -119,11 +121,11 @@ impl<'a> Rules<'a> {
         Facts {
             username: identity.username.as_str(),
             provider: &identity.provider,
-            groups: self.question.groups(),
+            groups: self.groups,
             scopes: &identity.scopes,
             client: identity.client.as_deref(),
             credential: self.question.credential(),
-            claims: &identity.claims,
+            claims: &identity.claims.0,
             method: &request.method,
             path: self.path,
             resource: self.resource.as_deref(),

@@ -5,7 +5,7 @@
 
 use std::borrow::Cow;
 
-use crate::request::CanonicalPath;
+use crate::{request::CanonicalPath, route::ApiVersion};
 
 /// `/rest/NAME/VERSION/…` becomes `/rest/NAME/…`. `None`: the path is not below the context path.
 pub(super) fn resource<'p>(path: CanonicalPath<'p>, context_path: &str) -> Option<Cow<'p, str>> {
@@ -25,19 +25,11 @@ fn without_version(path: &str) -> Option<String> {
         Some((version, below)) => (version, Some(below)),
         None => (path, None),
     };
-    if !is_version(version) {
-        return None;
-    }
+    ApiVersion::parse(version)?;
     Some(match below {
         Some(below) => format!("/{rest}/{name}/{below}"),
         None => format!("/{rest}/{name}"),
     })
-}
-
-/// `latest`, or what begins with a digit: `2`, `1.0`, `2.0.alpha1`.
-fn is_version(segment: &str) -> bool {
-    segment.eq_ignore_ascii_case("latest")
-        || segment.starts_with(|first: char| first.is_ascii_digit())
 }
 
 #[cfg(test)]

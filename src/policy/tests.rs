@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::{
     api_token::{AccessLevel, PathPrefix},
-    identity::{Groups, Username, UsernamePolicy},
+    identity::{Groups, KeptClaims, Username, UsernamePolicy},
     pb::envoy::{
         config::core::v3::{Address, HeaderMap, HeaderValue, SocketAddress, address},
         service::auth::v3::{
@@ -69,7 +69,7 @@ fn identity(name: &str) -> Identity {
         valid_until: i64::MAX,
         voucher: Voucher::Record,
         groups: Groups::Untold,
-        claims: BTreeMap::new(),
+        claims: KeptClaims::default(),
     }
 }
 

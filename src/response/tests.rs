@@ -4,7 +4,7 @@
     reason = "one table of all denials"
 )]
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::sync::Arc;
 
 use proptest::prelude::*;
 use prost::Message;
@@ -15,7 +15,9 @@ use crate::{
     api_token::NotAnApiToken,
     credential::{BearerToken, Foreign, MalformedCredential},
     holder::ApiTokenRejection,
-    identity::{Groups, Identity, MappingError, Username, UsernameError, UsernamePolicy},
+    identity::{
+        Groups, Identity, KeptClaims, MappingError, Username, UsernameError, UsernamePolicy,
+    },
     pb::envoy::{
         config::core::v3::{HeaderMap, HeaderValue, HeaderValueOption},
         service::auth::v3::{
@@ -58,7 +60,7 @@ fn alice() -> Grant {
         valid_until: i64::MAX,
         voucher: Voucher::Key(key()),
         groups: Groups::Unknown,
-        claims: BTreeMap::new(),
+        claims: KeptClaims::default(),
     }))
 }
 

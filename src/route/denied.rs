@@ -1,7 +1,7 @@
 //! Paths that are closed to callers with a token: where the products make credentials of their own, which would outlive
 //! the token, its limits and its revocation.
 
-use super::Product;
+use super::{ApiVersion, Product};
 use crate::{api_token::PathPrefix, request::CanonicalPath};
 
 /// Closed in every product: personal access tokens, sessions, OAuth of both kinds, the switch for passwords, and the
@@ -91,7 +91,7 @@ fn below<'p>(path: &'p str, prefix: &str) -> Option<&'p str> {
         let (segment, behind) = segment.split_at_checked(end)?;
         let is_version = after_rest == Some(1);
         let is_same = segment.eq_ignore_ascii_case(wanted);
-        let is_alike = is_version && same_version(segment, wanted);
+        let is_alike = is_version && ApiVersion::may_be_one(segment, wanted);
         if !is_same && !is_alike {
             return None;
         }
@@ -102,12 +102,6 @@ fn below<'p>(path: &'p str, prefix: &str) -> Option<&'p str> {
         rest = behind;
     }
     Some(rest)
-}
-
-fn same_version(one: &str, other: &str) -> bool {
-    let is_latest = |segment: &str| segment.eq_ignore_ascii_case("latest");
-    let is_number = |segment: &str| segment.starts_with(|first: char| first.is_ascii_digit());
-    (is_latest(one) && is_number(other)) || (is_number(one) && is_latest(other))
 }
 
 #[cfg(test)]

@@ -2,7 +2,6 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    net::IpAddr,
     sync::Arc,
 };
 
@@ -10,7 +9,9 @@ use ipnet::IpNet;
 
 use super::Resolver;
 use crate::{
-    access::{Access, AllowDeny, GroupAccess, GroupMembers, Rule, ScopeAccess, rule::Effect},
+    access::{
+        Access, AllowDeny, GroupAccess, GroupMembers, Rule, ScopeAccess, network, rule::Effect,
+    },
     config::{ProviderConfig, schema},
 };
 
@@ -20,25 +21,18 @@ const EVERYBODY: &str = "*";
 const MOST_RULES: usize = 200;
 
 impl Resolver<'_> {
-    /// Otherwise the section lets nobody pass, and whoever wrote it thinks otherwise.
+    /// Refuses a section that lets nobody pass, because nobody's groups are told: whoever wrote it thinks otherwise.
     pub(super) fn somebody_has_groups(
         &mut self,
         pointer: &str,
         application: &schema::Application,
-        members: &GroupMembers,
-        chosen: &[&Option<ProviderConfig>],
+        is_told: bool,
     ) {
         let access = application.access.as_ref();
         let groups = access.and_then(|access| access.groups.as_ref());
         let asks =
             groups.is_some_and(|groups| !groups.allow.iter().any(|group| group == EVERYBODY));
-        // A provider with problems of its own is none here.
-        let knows = |provider: &&Option<ProviderConfig>| {
-            provider
-                .as_ref()
-                .is_none_or(|provider| provider.keep.groups.is_some())
-        };
-        if asks && members.0.is_empty() && !chosen.iter().any(knows) {
+        if asks && !is_told {
             self.problem(
                 &format!("{pointer}/access/groups"),
                 format!(
@@ -102,6 +96,15 @@ impl Resolver<'_> {
     }
 }
 
+/// Whether one of the chosen providers tells its users' groups. One that has problems of its own may.
+pub(super) fn some_tell_groups(chosen: &[usize], providers: &[Option<ProviderConfig>]) -> bool {
+    let mut chosen = chosen.iter().map(|position| providers.get(*position));
+    chosen.any(|provider| match provider {
+        Some(Some(provider)) => provider.keep.groups.is_some(),
+        Some(None) | None => true,
+    })
+}
+
 /// The section, and where its problems go.
 struct AccessSection<'s, 'd> {
     pointer: String,
@@ -153,9 +156,17 @@ impl AccessSection<'_, '_> {
                 "nobody is in no group: name one, or write ['*'] for everybody",
             );
         }
+        let read_only = self.names("groups/read_only", &written.read_only);
+        // It would match nobody, and whoever wrote it means everybody: a wrong allow.
+        if read_only.contains(EVERYBODY) {
+            self.problem(
+                "groups/read_only",
+                "'*' is no group: let everybody only read with methods: [GET], or with a rule",
+            );
+        }
         GroupAccess {
             allow: (!allow.contains(EVERYBODY)).then_some(allow),
-            read_only: self.names("groups/read_only", &written.read_only),
+            read_only,
         }
     }
 
@@ -170,15 +181,11 @@ impl AccessSection<'_, '_> {
     fn network_list(&mut self, place: &str, written: &[String]) -> Vec<IpNet> {
         let mut networks = Vec::new();
         for (at, text) in written.iter().enumerate() {
-            let address = || text.parse::<IpAddr>().ok().map(IpNet::from);
-            match text.parse().ok().or_else(address) {
-                Some(network) => networks.push(network),
-                None => self.problem(
-                    &format!("{place}/{at}"),
-                    format!(
-                        "'{text}' is no network: write for example 10.0.0.0/8 or 2001:db8::/32"
-                    ),
-                ),
+            match network(text) {
+                Ok(network) => networks.push(network),
+                Err(error) => {
+                    self.problem(&format!("{place}/{at}"), format!("'{text}': {error}"));
+                }
             }
         }
         networks

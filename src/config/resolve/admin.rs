@@ -1,6 +1,6 @@
 //! The section `admin`.
 
-use super::Resolver;
+use super::{Resolver, access::some_tell_groups};
 use crate::config::{AdminConfig, ProviderConfig, schema};
 
 const SECTION: &str = "admin";
@@ -37,13 +37,7 @@ impl Resolver<'_> {
                 "admin: 'self_service' is about API tokens, and there is no section 'api_tokens'",
             );
         }
-        let chosen_configs = chosen.iter().map(|position| providers.get(*position));
-        let knows_groups = |config: Option<&Option<ProviderConfig>>| match config {
-            Some(Some(config)) => config.keep.groups.is_some(),
-            // A problem of its own.
-            Some(None) | None => true,
-        };
-        if !access.groups.is_empty() && !chosen_configs.into_iter().any(knows_groups) {
+        if !access.groups.is_empty() && !some_tell_groups(&chosen, providers) {
             self.problem(
                 "/admin/access/groups",
                 "admin: 'access.groups' matches nobody: none of the providers has 'groups'",

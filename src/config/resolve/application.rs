@@ -4,6 +4,7 @@ use std::{collections::HashMap, sync::Arc};
 
 use super::{
     Resolver,
+    access::some_tell_groups,
     marks::{Mark, marks},
 };
 use crate::{
@@ -40,11 +41,8 @@ impl Resolver<'_> {
             let (name, wanted) = (&application.name, application.providers.as_deref());
             let chosen = self.chosen_providers(&pointer, name, wanted, named);
             self.one_provider_per_token(&pointer, name, &chosen, providers);
-            let configs = chosen
-                .iter()
-                .filter_map(|position| providers.get(*position));
-            let configs: Vec<_> = configs.collect();
-            self.somebody_has_groups(&pointer, application, &members, &configs);
+            let is_told = !members.0.is_empty() || some_tell_groups(&chosen, providers);
+            self.somebody_has_groups(&pointer, application, is_told);
             applications.push(ApplicationConfig {
                 name: application.name.clone(),
                 hosts: self.hosts(&pointer, application, &mut taken),

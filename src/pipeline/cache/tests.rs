@@ -1,10 +1,8 @@
-use std::collections::BTreeMap;
-
 use serde_json::json;
 
 use super::*;
 use crate::{
-    identity::{Groups, MappingError, Username, UsernamePolicy},
+    identity::{Groups, KeptClaims, MappingError, Username, UsernamePolicy},
     verify::{
         Rejection, Unavailable,
         algorithm::Algorithm,
@@ -80,7 +78,7 @@ fn identity(key: &Arc<VerifyingKey>, life: i64, scope_bytes: usize) -> Arc<Ident
         valid_until: NOW + life,
         voucher: Voucher::Key(Arc::clone(key)),
         groups: Groups::Unknown,
-        claims: BTreeMap::new(),
+        claims: KeptClaims::default(),
     })
 }
 

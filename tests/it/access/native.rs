@@ -3,7 +3,7 @@
 use base64::{Engine, engine::general_purpose::STANDARD};
 use serde_json::json;
 
-use super::fixture::{Lab, alice, code};
+use super::fixture::{Lab, alice, code, config};
 use crate::support::{client, service::Check};
 
 fn personal_access_token() -> String {
@@ -218,4 +218,31 @@ fn a_websocket_opens_where_it_may_and_a_tunnel_nowhere() {
         );
     }
     assert_eq!(asker.check(websocket().build_joined()).reason(), "native");
+}
+
+/// A tunnel opens only where the operator has said that no path counts, and only for somebody.
+#[test]
+fn a_tunnel_that_is_wanted_opens_for_whoever_has_a_token() {
+    let mut lab = Lab::with(|idp| {
+        let wanted = "    product: confluence\n    denied_paths: []\n";
+        let config = config(idp).replace("    product: confluence\n", wanted);
+        config
+            .replace("upgrades: [websocket]", "upgrades: [connect]")
+            .replace("    without_credentials: native\n", "")
+    });
+    let connect = || Check::new("CONNECT", "wiki.example.com", "");
+    let token = alice(&lab.idp);
+    assert_eq!(
+        lab.service.check(connect().bearer(&token).build()).user(),
+        Some("alice")
+    );
+    assert_eq!(
+        lab.service.check(connect().build()).reason(),
+        "no_credential"
+    );
+    let jira = Check::new("CONNECT", "jira.example.com", "").bearer(&token);
+    assert_eq!(
+        lab.service.check(jira.build()).reason(),
+        "upgrade_not_allowed"
+    );
 }

@@ -44,9 +44,11 @@ fn what_would_never_match_is_refused() {
     c.yaml:1:36: group_members: a group of 'x' has no name
     ");
     assert_snapshot!(access("networks: { deny: [10.0.0.0/33, localhost] }"), @"
-    c.yaml:5:26: jira: access.networks: '10.0.0.0/33' is no network: write for example 10.0.0.0/8 or 2001:db8::/32
-    c.yaml:5:39: jira: access.networks: 'localhost' is no network: write for example 10.0.0.0/8 or 2001:db8::/32
+    c.yaml:5:26: jira: access.networks: '10.0.0.0/33': must be networks such as 10.0.0.0/8, or addresses
+    c.yaml:5:39: jira: access.networks: 'localhost': must be networks such as 10.0.0.0/8, or addresses
     ");
+    assert_snapshot!(access("networks: { allow: [10.1.2.3/8] }"), @"c.yaml:5:27: jira: access.networks: '10.1.2.3/8': 10.1.2.3/8 has bits beyond its length: write 10.0.0.0/8");
+    assert_snapshot!(access("groups: { allow: ['*'], read_only: ['*'] }"), @"c.yaml:5:31: jira: access.groups: '*' is no group: let everybody only read with methods: [GET], or with a rule");
     assert_snapshot!(access("methods: [get, HEAD, '']"), @"
     c.yaml:5:17: jira: access.methods: 'get' is no method: they are written in capital letters, as GET
     c.yaml:5:22: jira: access.methods: HEAD passes where GET does: write GET
