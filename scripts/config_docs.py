@@ -21,8 +21,10 @@ INTRODUCTION = """\
 <!-- Written by scripts/config_docs.py; do not edit. Text: src/config/schema.rs. Anew: make docs -->
 # Configuration
 
-One YAML file, given to `serve --config FILE`. It is read once, at the start. With a problem in it nothing starts, and every
-problem is printed with line and column: first what has the wrong form, then, once the form is right, what has the wrong meaning.
+One YAML file, given to `serve --config FILE`. With a problem in it nothing starts, and every problem is printed with line and
+column: first what has the wrong form, then, once the form is right, what has the wrong meaning. A change of the file, or of one
+that it names (secrets, certificates, user maps), is taken up within two seconds, whole or not at all; `/statusz` tells why not.
+`listen` (its certificates apart), `log` and `shutdown.max_connection_age` hold only after a restart.
 
 ```text
 config.yaml:2:5: corp: audiences is missing: a token for any application would be accepted

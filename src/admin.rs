@@ -2,47 +2,83 @@
 //! the port still belongs on loopback or behind a network policy.
 
 pub mod api;
+pub mod listener;
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, Ordering},
+use std::{
+    convert::Infallible,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
+use arc_swap::ArcSwap;
 use axum::{
     Json, Router,
-    extract::State,
+    extract::{Request, State},
     http::{StatusCode, header},
     response::IntoResponse,
     routing::get,
 };
+use serde::Serialize;
 use serde_json::json;
+use tower::{ServiceExt, service_fn};
 
 use api::Api;
 
 use crate::{
     clock::{Clock, Now},
+    grpc::Checks,
     metrics::Metrics,
-    pipeline::Pipeline,
+    provider::{Judge, Provider},
     verify::keyring::Keyring,
 };
 
 const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+/// The store's changes beat every five seconds; three missed beats are silence.
+const STORE_SILENCE: u64 = 15;
 
 /// What the pages tell about. Cheap to clone.
 #[derive(Clone)]
 pub struct Admin {
+    /// What outlives a configuration.
+    pub process: Process,
+    /// What the configuration says that holds.
+    pub checks: Arc<Checks>,
+    /// The keys of every provider, by its name.
+    pub keyrings: Arc<Vec<(Arc<str>, Arc<Keyring>)>>,
+    /// All providers.
+    pub providers: Arc<Vec<Arc<Provider>>>,
+    /// Which configuration it is.
+    pub generation: u64,
+    /// Since when it holds.
+    pub since: Now,
+}
+
+/// What the pages tell about the process. Cheap to clone.
+#[derive(Clone)]
+pub struct Process {
     /// Whether checks should be sent here.
     pub ready: Arc<AtomicBool>,
     /// The counters.
     pub metrics: Metrics,
-    /// The cache.
-    pub pipeline: Arc<Pipeline>,
-    /// The keys of every provider, by its name.
-    pub keyrings: Arc<Vec<(Arc<str>, Arc<Keyring>)>>,
     /// The time.
     pub clock: Arc<dyn Clock>,
     /// When the process started.
     pub started: Now,
+    /// How the configuration on disk stands to the one that holds.
+    pub on_disk: Arc<ArcSwap<OnDisk>>,
+}
+
+/// How the configuration on disk stands to the one that holds.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct OnDisk {
+    /// It is refused, and the one before goes on.
+    pub failed: bool,
+    /// Why.
+    pub problems: Vec<String>,
+    /// Its sections that hold only after a restart.
+    pub needs_restart: Vec<&'static str>,
 }
 
 /// The routes of the port; `None`: without the admin API.
@@ -59,8 +95,16 @@ pub fn router(admin: Admin, api: Option<Arc<Api>>) -> Router {
     }
 }
 
+/// The routes of whichever configuration holds when a request comes.
+pub fn current(routers: Arc<ArcSwap<Router>>) -> Router {
+    Router::new().fallback_service(service_fn(move |request: Request| {
+        let router = Router::clone(&routers.load());
+        async move { Ok::<_, Infallible>(router.oneshot(request).await) }
+    }))
+}
+
 async fn readyz(State(admin): State<Admin>) -> (StatusCode, &'static str) {
-    if admin.ready.load(Ordering::Acquire) {
+    if admin.process.ready.load(Ordering::Acquire) {
         (StatusCode::OK, "ok\n")
     } else {
         (StatusCode::SERVICE_UNAVAILABLE, "not ready\n")
@@ -68,23 +112,50 @@ async fn readyz(State(admin): State<Admin>) -> (StatusCode, &'static str) {
 }
 
 async fn metrics(State(admin): State<Admin>) -> impl IntoResponse {
-    let page = admin.metrics.render(admin.pipeline.cache_sizes());
+    let metrics = &admin.process.metrics;
+    for provider in admin.providers.iter() {
+        if let Judge::Remote(verifier) = &provider.judge {
+            metrics.set_circuit_open(&provider.name, verifier.status().circuit_open);
+        }
+    }
+    let now = admin.process.clock.now().instant;
+    let pipeline = &admin.checks.pipeline;
+    let store = pipeline.api_tokens().map(|own| own.memory().status(now));
+    metrics.set_store_up(store.map(|store| store.store_silent_for_seconds < STORE_SILENCE));
+    let page = metrics.render(pipeline.cache_sizes());
     ([(header::CONTENT_TYPE, OPENMETRICS)], page)
 }
 
 async fn statusz(State(admin): State<Admin>) -> Json<serde_json::Value> {
-    let now = admin.clock.now().instant;
-    let providers: Vec<_> = admin
-        .keyrings
-        .iter()
-        .map(|(provider, keyring)| json!({"provider": &**provider, "keys": keyring.status(now)}))
-        .collect();
+    let Process {
+        ready,
+        clock,
+        started,
+        on_disk,
+        ..
+    } = &admin.process;
+    let now = clock.now().instant;
+    let keys = admin.keyrings.iter();
+    let keys = keys
+        .map(|(provider, keyring)| json!({"provider": &**provider, "keys": keyring.status(now)}));
+    let remote = admin.providers.iter().filter_map(|provider| {
+        let Judge::Remote(verifier) = &provider.judge else {
+            return None;
+        };
+        Some(json!({"provider": &*provider.name, "asked": verifier.status()}))
+    });
+    let pipeline = &admin.checks.pipeline;
     Json(json!({
         "version": env!("CARGO_PKG_VERSION"),
-        "ready": admin.ready.load(Ordering::Acquire),
-        "uptime_seconds": now.saturating_duration_since(admin.started.instant).as_secs(),
-        "cache": admin.pipeline.cache_sizes(),
-        "api_tokens": admin.pipeline.api_tokens().map(|api_tokens| api_tokens.memory().status(now)),
-        "providers": providers,
+        "ready": ready.load(Ordering::Acquire),
+        "uptime_seconds": now.saturating_duration_since(started.instant).as_secs(),
+        "config": {
+            "generation": admin.generation,
+            "loaded_unix_seconds": admin.since.unix_seconds,
+            "reload": &**on_disk.load(),
+        },
+        "cache": pipeline.cache_sizes(),
+        "api_tokens": pipeline.api_tokens().map(|api_tokens| api_tokens.memory().status(now)),
+        "providers": keys.chain(remote).collect::<Vec<_>>(),
     }))
 }

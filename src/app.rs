@@ -2,72 +2,69 @@
 //! only one that knows how the service stops.
 
 mod api;
+mod generation;
 mod parts;
+mod ports;
+mod readiness;
+mod reload;
 mod tokens;
 
-use std::{
-    io,
-    net::SocketAddr,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-    thread,
-    time::Duration,
-};
+use std::{io, sync::Arc, time::Duration};
 
-use aws_lc_rs::rand::{SecureRandom, SystemRandom};
-use futures_util::future;
-use tokio::{net::TcpListener, sync::mpsc, time::timeout};
+use arc_swap::ArcSwap;
+use tokio::{sync::mpsc, time::timeout};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tonic::service::Routes;
-use tonic_health::{
-    ServingStatus,
-    pb::health_server::{Health, HealthServer},
-    server::HealthReporter,
-};
 use tracing::{info, warn};
 
-use self::{api::ApiParts, parts::Parts, tokens::OwnTokens};
+use self::{
+    generation::Generation,
+    ports::{Ports, Secured, serve_admin, serve_health},
+    readiness::Readiness,
+    reload::{Current, Fixed, pages},
+    tokens::OwnTokens,
+};
 use crate::{
-    admin::{self, Admin, api::Api},
+    admin::{self, Process},
     clock::Clock,
-    config::{Config, Limits, Listen, Shutdown},
+    config::{Config, Listen, Shutdown},
     grpc::{
-        AuthorizationService, FailClosedLayer,
-        listener::Listener,
+        AuthorizationService, Checks, FailClosedLayer,
         server::{MAX_MESSAGE_BYTES, Served, Workers},
     },
     inspect::Inspector,
     metrics::Metrics,
-    outbound::{Outbound, UnusableCertificates},
+    outbound::UnusableCertificates,
     pb::{
         FILE_DESCRIPTOR_SET, envoy::service::auth::v3::authorization_server::AuthorizationServer,
     },
-    pipeline::{CacheLimits, Pipeline, TokenCache},
     store::FileError,
-    verify::keyring::{KeyFetcher, Keyring},
 };
 
-/// Health services that follow readiness. `""` is what most probes ask, the full name what Envoy
-/// asks.
-const READINESS_SERVICES: [&str; 3] = ["", "envoy.service.auth.v3.Authorization", "readiness"];
-const LIVENESS_SERVICE: &str = "liveness";
-/// A dead provider must not keep the service from starting, nor a slow one: after this time it is
-/// ready all the same, and that provider's tokens are answered 503.
-const LONGEST_START: Duration = Duration::from_secs(5);
+pub use reload::Source;
 
 /// A configuration at work, not yet listening.
 pub struct App {
-    /// Answers checks.
-    pub service: AuthorizationService,
-    keyrings: Arc<Vec<(Arc<str>, Arc<Keyring>)>>,
-    fetchers: Vec<(Arc<Keyring>, KeyFetcher)>,
-    inspectors: Arc<Vec<Inspector>>,
-    api: Option<Arc<Api>>,
-    own_tokens: Option<OwnTokens>,
+    generation: Generation,
+    surroundings: Surroundings,
     listen: Listen,
-    shutdown: Shutdown,
+    fixed: Fixed,
+}
+
+/// What every part is given.
+#[derive(Clone)]
+struct Surroundings {
+    clock: Arc<dyn Clock>,
+    metrics: Metrics,
+}
+
+/// How a running service is told what to do.
+#[derive(Debug)]
+pub struct Control {
+    /// To stop; a second time, to stop sooner.
+    pub stop: mpsc::Receiver<()>,
+    /// To read the configuration again now.
+    pub reload: mpsc::Receiver<()>,
 }
 
 /// Why a configuration cannot be put to work.
@@ -113,255 +110,195 @@ pub enum ServeError {
 impl App {
     /// Builds everything that a configuration describes. Must be called on the control runtime.
     pub fn build(config: Config, clock: Arc<dyn Clock>) -> Result<Self, AppError> {
-        let metrics = Metrics::new();
-        let mut parts = Parts::new(metrics.clone(), Arc::clone(&clock));
-        let accepted = api::accepted_at(&config);
-        for provider in config.providers {
-            let outbound = Outbound::new(config.urls, provider.authorities.clone());
-            let outbound = outbound.map_err(|source| AppError::Certificates {
-                provider: provider.name.clone(),
-                source,
-            })?;
-            parts.add_provider(provider, &outbound);
-        }
-        let names: Vec<_> = config
-            .applications
-            .iter()
-            .map(|one| one.name.clone())
-            .collect();
-        let bytes = config.limits.cache_bytes;
-        let own_tokens = config
-            .api_tokens
-            .map(|api_tokens| OwnTokens::build(api_tokens, names, bytes, &metrics, &clock))
-            .transpose()?;
-        let judge = own_tokens.as_ref().map(|own| own.judge.clone());
-        let routes = parts.routes(config.applications);
-        let api = config.admin.map(|rights| ApiParts {
-            selector: parts.shared_selector(rights.providers.clone()),
-            applications: accepted,
-            rights,
-        });
-        let cache = TokenCache::new(&random()?, config.limits.into());
-        let service = AuthorizationService {
-            pipeline: Arc::new(Pipeline::new(routes, cache, judge, config.enforcement)),
-            identity_header: Arc::new(config.identity_header),
-            trusted_hops: config.trusted_hops,
-            check_timeout: config.limits.check_timeout,
+        let surroundings = Surroundings {
             clock,
-            metrics,
+            metrics: Metrics::new(),
         };
-        let inspectors = Arc::new(parts.inspectors());
-        let desk = own_tokens.as_ref().map(|own| own.desk.clone());
+        let (listen, fixed) = (config.listen.clone(), Fixed::of(&config));
+        let generation = Generation::build(config, &surroundings, None)?;
+        generation.announce(&surroundings, None);
         Ok(Self {
-            api: api.map(|api| api.with(&service, &inspectors, desk)),
-            service,
-            inspectors,
-            keyrings: Arc::new(parts.keyrings),
-            fetchers: parts.fetchers,
-            own_tokens,
-            listen: config.listen,
-            shutdown: config.shutdown,
+            generation,
+            surroundings,
+            listen,
+            fixed,
         })
+    }
+
+    /// Answers checks.
+    pub fn checks(&self) -> &Arc<Checks> {
+        &self.generation.checks
     }
 
     /// Starts to fetch keys, on the current runtime, until the tracker's tasks are dropped.
     pub fn keep_keys_fresh(&mut self, tasks: &TaskTracker) {
-        for (keyring, fetcher) in self.fetchers.drain(..) {
-            tasks.spawn(keyring.keep_fresh(fetcher));
-        }
+        self.generation.keep_keys_fresh(tasks);
     }
 
     /// Who can ask the provider of this name.
     pub fn inspector(&self, provider: &str) -> Option<&Inspector> {
-        let mut inspectors = self.inspectors.iter();
+        let mut inspectors = self.generation.inspectors.iter();
         inspectors.find(|inspector| &*inspector.provider.name == provider)
     }
 
     /// Waits until every provider has been asked for its keys once, but not for ever.
     pub async fn providers_tried(&self) {
-        let all = async {
-            for (_, keyring) in self.keyrings.iter() {
-                keyring.tried_once().await;
-            }
-        };
-        if timeout(LONGEST_START, all).await.is_err() {
-            warn!("starting without the keys of a provider that does not answer");
-        }
-    }
-
-    /// Waits until the store of our own tokens has answered once, but not for ever.
-    async fn store_tried(&self) {
-        if let Some(api_tokens) = self.service.pipeline.api_tokens()
-            && timeout(LONGEST_START, api_tokens.memory().heard_once())
-                .await
-                .is_err()
-        {
-            warn!("starting without the token store, which does not answer");
-        }
+        self.generation.providers_tried().await;
     }
 
     /// Which issuers' keys could not be fetched the last time, and why; for a person.
     pub fn provider_problems(&self) -> Vec<String> {
-        let now = self.service.clock.now().instant;
-        let problem = |(provider, keyring): &(Arc<str>, Arc<Keyring>)| {
-            let status = keyring.status(now);
-            Some(format!(
-                "provider {provider}, issuer {}: {}",
-                status.issuer, status.last_error?
-            ))
-        };
-        self.keyrings.iter().filter_map(problem).collect()
+        let now = self.surroundings.clock.now().instant;
+        let problems = self
+            .generation
+            .keyrings()
+            .filter_map(|(provider, keyring)| {
+                let status = keyring.status(now);
+                Some(format!(
+                    "provider {provider}, issuer {}: {}",
+                    status.issuer, status.last_error?
+                ))
+            });
+        problems.collect()
     }
 
-    /// Listens and serves until `stop` yields, then drains; a second `stop` cuts the draining short.
-    pub async fn serve(mut self, mut stop: mpsc::Receiver<()>) -> Result<(), ServeError> {
-        let (grpc, admin) = self.listen.bind().await?;
-        let tasks = TaskTracker::new();
-        let ready = Arc::new(AtomicBool::new(false));
-        let health = HealthReporter::new();
-        set_readiness(&health, ServingStatus::NotServing).await;
-        health
-            .set_service_status(LIVENESS_SERVICE, ServingStatus::Serving)
-            .await;
+    /// Listens and serves until `control.stop` yields, then drains; a second one cuts the draining short. What changes
+    /// at the `source` is taken up meanwhile; `None`: nothing can.
+    pub async fn serve(
+        mut self,
+        control: Control,
+        source: Option<Source>,
+    ) -> Result<(), ServeError> {
+        let Control { mut stop, reload } = control;
+        let ports = Ports::bind(&self.listen).await?;
+        let secured = Secured::of(&self.listen, &self.surroundings);
+        let service = self.service();
+        let readiness = Readiness::new().await;
         let draining = CancellationToken::new();
-        let workers = Arc::new(self.workers(&grpc, &health, &draining)?);
+        let workers = Workers::start(
+            &self.served(&service, &readiness)?,
+            &ports.grpc.kind(secured.grpc.clone()),
+            &draining,
+        );
+        let workers = Arc::new(workers.map_err(ServeError::Threads)?);
 
-        self.keep_keys_fresh(&tasks);
-        let own_tokens = self.own_tokens.take().map(|own| own.start(&tasks));
-        tasks.spawn(serve_admin(admin, self.admin(&ready), self.api.take()));
+        let tasks = TaskTracker::new();
+        self.generation.start(&tasks);
+        let process = self.process(&readiness);
+        let pages = Arc::new(ArcSwap::from_pointee(pages(&process, &self.generation)));
+        let admin = admin::current(Arc::clone(&pages));
+        tasks.spawn(serve_admin(ports.admin, secured.admin.clone(), admin));
+        if let Some(health) = ports.health {
+            tasks.spawn(serve_health(health, readiness.server()));
+        }
         let accepting = {
             let (workers, draining) = (Arc::clone(&workers), draining.clone());
-            tasks.spawn(async move { workers.accept(grpc, draining).await })
+            tasks.spawn(async move { workers.accept(ports.grpc, draining).await })
         };
-        self.until_stopped(&mut stop, &ready, &health).await;
-        self.drain(stop, &ready, &health, &draining).await;
+        let mut current = Current {
+            generation: self.generation,
+            service,
+            pages,
+            secured,
+            process,
+            surroundings: self.surroundings,
+            tasks,
+            fixed: self.fixed,
+        };
+        until_stopped(&mut current, &mut stop, &readiness, (source, reload)).await;
+        let shutdown = current.generation.shutdown;
+        drain(shutdown, stop, &readiness, &draining).await;
         // The acceptor holds the listener and the threads; it is gone now or never was.
         drop(accepting.await);
         if let Some(workers) = Arc::into_inner(workers) {
-            finish(workers, self.shutdown.drain_timeout).await;
+            finish(workers, shutdown.drain_timeout).await;
         }
-        if let Some(own_tokens) = own_tokens {
+        if let Some(own_tokens) = &current.generation.own_tokens {
             own_tokens.finish().await;
         }
         info!("stopped");
         Ok(())
     }
 
-    fn workers(
-        &self,
-        grpc: &Listener,
-        health: &HealthReporter,
-        draining: &CancellationToken,
-    ) -> Result<Workers, ServeError> {
-        let health = tonic_health::server::HealthService::from_health_reporter(health.clone());
-        let served = Served {
-            routes: self.grpc_services(HealthServer::new(health))?,
-            fail_closed: FailClosedLayer::new(
-                &self.service.identity_header,
-                self.service.metrics.clone(),
-                Arc::clone(&self.service.clock),
-            ),
-            max_connection_age: self.shutdown.max_connection_age,
-        };
-        let cores = thread::available_parallelism().map_or(1, usize::from);
-        Workers::start(cores, &served, grpc, draining).map_err(ServeError::Threads)
+    fn service(&self) -> AuthorizationService {
+        AuthorizationService {
+            checks: Arc::new(ArcSwap::new(Arc::clone(&self.generation.checks))),
+            clock: Arc::clone(&self.surroundings.clock),
+            metrics: self.surroundings.metrics.clone(),
+        }
     }
 
-    fn grpc_services(&self, health: HealthServer<impl Health>) -> Result<Routes, ServeError> {
+    fn served(
+        &self,
+        service: &AuthorizationService,
+        readiness: &Readiness,
+    ) -> Result<Served, ServeError> {
         let reflection = tonic_reflection::server::Builder::configure()
             .register_encoded_file_descriptor_set(FILE_DESCRIPTOR_SET)
             .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
             .build_v1()?;
-        let authorization = AuthorizationServer::new(self.service.clone())
-            .max_decoding_message_size(MAX_MESSAGE_BYTES);
-        Ok(Routes::new(authorization)
-            .add_service(health)
-            .add_service(reflection)
-            .prepare())
+        let authorization =
+            AuthorizationServer::new(service.clone()).max_decoding_message_size(MAX_MESSAGE_BYTES);
+        let Surroundings { clock, metrics } = self.surroundings.clone();
+        Ok(Served {
+            routes: Routes::new(authorization)
+                .add_service(readiness.server())
+                .add_service(reflection)
+                .prepare(),
+            fail_closed: FailClosedLayer::new(
+                &self.generation.checks.identity_header,
+                metrics,
+                clock,
+            ),
+            max_connection_age: self.generation.shutdown.max_connection_age,
+        })
     }
 
-    fn admin(&self, ready: &Arc<AtomicBool>) -> Admin {
-        Admin {
-            ready: Arc::clone(ready),
-            metrics: self.service.metrics.clone(),
-            pipeline: Arc::clone(&self.service.pipeline),
-            keyrings: Arc::clone(&self.keyrings),
-            clock: Arc::clone(&self.service.clock),
-            started: self.service.clock.now(),
+    fn process(&self, readiness: &Readiness) -> Process {
+        let Surroundings { clock, metrics } = self.surroundings.clone();
+        Process {
+            ready: readiness.flag(),
+            metrics,
+            started: clock.now(),
+            clock,
+            on_disk: Arc::default(),
         }
     }
+}
 
-    /// Ready once every provider has been tried. Returns when `stop` yields, ready or not: a service
-    /// that is told to go does not wait for its providers first.
-    async fn until_stopped(
-        &self,
-        stop: &mut mpsc::Receiver<()>,
-        ready: &AtomicBool,
-        health: &HealthReporter,
-    ) {
-        tokio::select! {
-            _ = future::join(self.providers_tried(), self.store_tried()) => {}
-            _ = stop.recv() => return,
-        }
-        ready.store(true, Ordering::Release);
-        set_readiness(health, ServingStatus::Serving).await;
-        info!("ready");
-        stop.recv().await;
+/// Ready once every provider has been tried. Returns when `stop` yields, ready or not: a service
+/// that is told to go does not wait for its providers first.
+async fn until_stopped(
+    current: &mut Current,
+    stop: &mut mpsc::Receiver<()>,
+    readiness: &Readiness,
+    (source, reload): (Option<Source>, mpsc::Receiver<()>),
+) {
+    tokio::select! {
+        () = current.generation.tried() => {}
+        _ = stop.recv() => return,
     }
-
-    /// NOT_SERVING first, and serve on: Envoy must have looked elsewhere before connections close.
-    async fn drain(
-        &self,
-        mut stop: mpsc::Receiver<()>,
-        ready: &AtomicBool,
-        health: &HealthReporter,
-        draining: &CancellationToken,
-    ) {
-        info!(delay = ?self.shutdown.drain_delay, "stopping: not ready any more, still serving");
-        ready.store(false, Ordering::Release);
-        set_readiness(health, ServingStatus::NotServing).await;
-        // Ended by the delay or by the second signal, whichever is first.
-        drop(timeout(self.shutdown.drain_delay, stop.recv()).await);
-        info!(within = ?self.shutdown.drain_timeout, "stopping: finishing checks in flight");
-        draining.cancel();
+    readiness.set(true).await;
+    info!("ready");
+    tokio::select! {
+        () = current.follow(source, reload) => {}
+        _ = stop.recv() => {}
     }
 }
 
-impl Listen {
-    async fn bind(&self) -> Result<(Listener, TcpListener), ServeError> {
-        let refused = |setting, address: String| {
-            move |source| ServeError::Listen {
-                address,
-                setting,
-                source,
-            }
-        };
-        let grpc = Listener::bind(&self.grpc).await;
-        let grpc = grpc.map_err(refused("grpc", self.grpc.to_string()))?;
-        let admin = TcpListener::bind(self.admin).await;
-        let admin = admin.map_err(refused("admin", self.admin.to_string()))?;
-        let admin_address = admin.local_addr().map(|address| address.to_string());
-        info!(
-            grpc = grpc.address(),
-            admin = admin_address.unwrap_or_default(),
-            "listening"
-        );
-        Ok((grpc, admin))
-    }
-}
-
-async fn set_readiness(health: &HealthReporter, status: ServingStatus) {
-    for service in READINESS_SERVICES {
-        health.set_service_status(service, status).await;
-    }
-}
-
-async fn serve_admin(listener: TcpListener, admin: Admin, api: Option<Arc<Api>>) {
-    let router = admin::router(admin, api);
-    let service = router.into_make_service_with_connect_info::<SocketAddr>();
-    if let Err(error) = axum::serve(listener, service).await {
-        warn!(%error, "the admin port has ended");
-    }
+/// NOT_SERVING first, and serve on: Envoy must have looked elsewhere before connections close.
+async fn drain(
+    shutdown: Shutdown,
+    mut stop: mpsc::Receiver<()>,
+    readiness: &Readiness,
+    draining: &CancellationToken,
+) {
+    info!(delay = ?shutdown.drain_delay, "stopping: not ready any more, still serving");
+    readiness.set(false).await;
+    // Ended by the delay or by the second signal, whichever is first.
+    drop(timeout(shutdown.drain_delay, stop.recv()).await);
+    info!(within = ?shutdown.drain_timeout, "stopping: finishing checks in flight");
+    draining.cancel();
 }
 
 /// Waits for the serving threads; a connection that never ends (a health Watch) is left behind.
@@ -369,23 +306,5 @@ async fn finish(workers: Workers, within: Duration) {
     let joined = tokio::task::spawn_blocking(move || workers.join());
     if timeout(within, joined).await.is_err() {
         warn!("connections were still open at the end");
-    }
-}
-
-fn random() -> Result<[u8; 32], AppError> {
-    let mut bytes = [0; 32];
-    SystemRandom::new()
-        .fill(&mut bytes)
-        .map_err(|_unspecified| AppError::NoRandomness)?;
-    Ok(bytes)
-}
-
-impl From<Limits> for CacheLimits {
-    fn from(limits: Limits) -> Self {
-        Self {
-            ttl: limits.cache_ttl,
-            entries: limits.cache_entries,
-            bytes: limits.cache_bytes,
-        }
     }
 }

@@ -5,18 +5,20 @@
 //! by [`resolve`]. After that no other module validates anything.
 
 mod document;
+mod inputs;
 mod problem;
 mod resolve;
 pub mod schema;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    fmt, fs,
+    fmt,
     net::SocketAddr,
     path::{Path, PathBuf},
     time::Duration,
 };
 
+pub use inputs::{Edition, Files};
 use jiff::{Span, SpanRelativeTo};
 pub use problem::{Problem, Problems};
 
@@ -31,9 +33,11 @@ use crate::{
     response::IdentityHeader,
     route::{DeniedPaths, Enforcement, Messages, NativeTraffic, Product, PublicPath, Upgrades},
     store::StoreLocation,
+    tls::ServerTls,
     verify::{claims::ClaimRules, jwt::JwtVerifier, keyring::KeySource, remote::RemoteCheck},
 };
 use document::Document;
+use inputs::Inputs;
 
 /// A configuration that can be run as it is.
 #[derive(Debug)]
@@ -64,6 +68,8 @@ pub struct Config {
     pub shutdown: Shutdown,
     /// The same as a file, presets expanded and defaults filled in.
     pub effective: schema::File,
+    /// What all of it was made of.
+    pub edition: Edition,
 }
 
 /// Where the service listens.
@@ -71,8 +77,14 @@ pub struct Config {
 pub struct Listen {
     /// For Envoy.
     pub grpc: GrpcAddress,
+    /// How it speaks TLS; `None`: it does not.
+    pub grpc_tls: Option<ServerTls>,
     /// For operators.
     pub admin: SocketAddr,
+    /// The same for them.
+    pub admin_tls: Option<ServerTls>,
+    /// Health alone, without TLS.
+    pub health: Option<SocketAddr>,
 }
 
 /// Where Envoy finds the service.
@@ -112,6 +124,8 @@ pub struct ProviderConfig {
     pub required_scopes: Vec<String>,
     /// Certificate authorities besides the system's.
     pub authorities: ExtraAuthorities,
+    /// What all of it was made of.
+    pub edition: Edition,
 }
 
 /// Who judges the tokens of a provider.
@@ -169,6 +183,10 @@ pub struct ApiTokensConfig {
     pub usage_interval: Duration,
     /// Whom a token may stand for.
     pub usernames: UsernamePolicy,
+    /// What the place and the pace of writing to it were made of.
+    pub store_edition: Edition,
+    /// What all of it was made of.
+    pub edition: Edition,
 }
 
 /// The admin API.
@@ -254,17 +272,32 @@ impl ApiTokensConfig {
 impl Config {
     /// Reads a file.
     pub fn load(path: &Path) -> Result<Self, Problems> {
+        Self::read(path).0
+    }
+
+    /// Reads a file, and says which files to look at when it may have changed; those that are missing too.
+    pub fn read(path: &Path) -> (Result<Self, Problems>, Files) {
+        let mut inputs = Inputs::default();
         let name = path.display().to_string();
-        let text = fs::read_to_string(path).map_err(|error| Problems::unreadable(&name, &error))?;
         let base = path.parent().unwrap_or_else(|| Path::new("."));
-        Self::parse(&name, &text, base)
+        let text = inputs.text(path);
+        let config = text
+            .map_err(|error| Problems::unreadable(&name, &error))
+            .and_then(|text| Self::made_of(&name, &text, base, &mut inputs));
+        (config, inputs.into_files())
     }
 
     /// Reads the text of a file called `name`; files that it names are relative to `base`.
     pub fn parse(name: &str, text: &str, base: &Path) -> Result<Self, Problems> {
+        let mut inputs = Inputs::default();
+        inputs.add(text.as_bytes());
+        Self::made_of(name, text, base, &mut inputs)
+    }
+
+    fn made_of(name: &str, text: &str, base: &Path, inputs: &mut Inputs) -> Result<Self, Problems> {
         let document = Document::parse(name, text)?;
         let file = document.typed()?;
-        resolve::resolve(file, &document, base)
+        resolve::resolve(file, &document, base, inputs)
     }
 }
 

@@ -7,6 +7,7 @@ pub mod trial;
 
 use std::{sync::Arc, time::Duration};
 
+use arc_swap::ArcSwap;
 use tokio::time::Instant;
 use tonic::{Response, Status, metadata::MetadataMap};
 
@@ -29,11 +30,21 @@ use crate::{
 /// Envoy, and `failure_mode_allow` lets errors pass.
 const ANSWER_BEFORE_TIMEOUT: Duration = Duration::from_millis(10);
 
-/// Answers checks. Cheap to clone.
+/// Answers checks, by the configuration that holds when they come. Cheap to clone.
 #[derive(Clone)]
 pub struct AuthorizationService {
-    /// What the configuration says.
-    pub pipeline: Arc<Pipeline>,
+    /// What the configuration says. A check sees one configuration from its beginning to its end.
+    pub checks: Arc<ArcSwap<Checks>>,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// Counts answers.
+    pub metrics: Metrics,
+}
+
+/// What one configuration says about checks.
+pub struct Checks {
+    /// Decides.
+    pub pipeline: Pipeline,
     /// The header that carries the user.
     pub identity_header: Arc<IdentityHeader>,
     /// Addresses at the right end of `X-Forwarded-For` that are believed.
@@ -42,8 +53,6 @@ pub struct AuthorizationService {
     pub check_timeout: Duration,
     /// The time.
     pub clock: Arc<dyn Clock>,
-    /// Counts answers.
-    pub metrics: Metrics,
 }
 
 /// One answered check.
@@ -56,7 +65,7 @@ pub struct Answer {
     pub response: CheckResponse,
 }
 
-impl AuthorizationService {
+impl Checks {
     /// Decides about one check.
     pub async fn answer(&self, check: CheckRequest, now: Now, deadline: Instant) -> Answer {
         let (request, decision) = match Request::parse(check, self.trusted_hops) {
@@ -85,8 +94,11 @@ impl AuthorizationService {
     #[must_use]
     pub fn for_trials(&self) -> Self {
         Self {
-            pipeline: Arc::new(self.pipeline.for_trials()),
-            ..self.clone()
+            pipeline: self.pipeline.for_trials(),
+            identity_header: Arc::clone(&self.identity_header),
+            trusted_hops: self.trusted_hops,
+            check_timeout: self.check_timeout,
+            clock: Arc::clone(&self.clock),
         }
     }
 
@@ -110,11 +122,12 @@ impl Authorization for AuthorizationService {
         &self,
         call: tonic::Request<CheckRequest>,
     ) -> Result<Response<CheckResponse>, Status> {
+        let checks = self.checks.load();
         let now = self.clock.now();
         let arrived = call.extensions().get::<Arrived>();
         let arrived = arrived.map_or(now.instant, |Arrived(instant)| *instant);
-        let deadline = self.deadline(call.metadata(), arrived);
-        let answer = self.answer(call.into_inner(), now, deadline).await;
+        let deadline = checks.deadline(call.metadata(), arrived);
+        let answer = checks.answer(call.into_inner(), now, deadline).await;
         let took = self
             .clock
             .now()
@@ -150,7 +163,7 @@ mod tests {
     use crate::{
         clock::SystemClock,
         pb::envoy::service::auth::v3::check_response::HttpResponse,
-        pipeline::{CacheLimits, TokenCache},
+        pipeline::{CacheLimits, TokenCache, TokenMemory},
         route::{Enforcement, Routes},
     };
 
@@ -162,16 +175,20 @@ mod tests {
             bytes: 1,
         };
         let cache = TokenCache::new(&[0; 32], limits);
-        let service = AuthorizationService {
-            pipeline: Arc::new(Pipeline::new(
+        let checks = Checks {
+            pipeline: Pipeline::new(
                 Routes::default(),
-                cache,
+                TokenMemory::new(cache),
                 None,
                 Enforcement::Enforce,
-            )),
+            ),
             identity_header: Arc::new(IdentityHeader::new("x-remote-user", &[]).expect("a name")),
             trusted_hops: 0,
             check_timeout: Duration::from_secs(1),
+            clock: Arc::new(SystemClock),
+        };
+        let service = AuthorizationService {
+            checks: Arc::new(ArcSwap::from_pointee(checks)),
             clock: Arc::new(SystemClock),
             metrics: Metrics::new(),
         };

@@ -33,4 +33,5 @@ pub mod desk;
 pub mod inspect;
 pub mod metrics;
 pub mod telemetry;
+pub mod tls;
 pub mod usage;

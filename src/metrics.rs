@@ -1,6 +1,8 @@
 //! What is counted. Labels come from closed sets or from the configuration, never from a request.
 
 mod labels;
+mod providers;
+mod upkeep;
 
 use std::{sync::Arc, time::Duration};
 
@@ -11,15 +13,17 @@ use prometheus_client::{
 };
 
 use labels::{
-    ApplicationLabels, CacheLabels, DecisionLabels, FetchLabels, KeyLabels, Name, ProviderLabels,
-    TokenLabels, VerdictLabels,
+    ApplicationLabels, CacheLabels, CheckLabels, DecisionLabels, FetchLabels, KeyLabels, Name,
+    ProviderLabels, TokenLabels, VerdictLabels,
 };
+pub use providers::{CheckOutcome, FetchOutcome};
+pub use upkeep::ReloadOutcome;
+use upkeep::Upkeep;
 
 use crate::{
     desk::Census,
     pipeline::{CacheSizes, Decision},
     response,
-    route::Enforcement,
 };
 
 /// From 50 µs: a cached check takes less, a first RS256 token about as much.
@@ -39,7 +43,8 @@ pub struct Metrics {
     cache_bytes: Gauge,
     fetches: Family<FetchLabels, Counter>,
     keys: Family<KeyLabels, Gauge>,
-    checks: Family<FetchLabels, Counter>,
+    confirmed: Family<KeyLabels, Gauge>,
+    checks: Family<CheckLabels, Counter>,
     circuits: Family<ProviderLabels, Gauge>,
     unbound: Family<ProviderLabels, Gauge>,
     relaxed: Family<ApplicationLabels, Gauge>,
@@ -48,28 +53,7 @@ pub struct Metrics {
     dropped_notes: Counter,
     panics: Counter,
     replaced: Counter,
-}
-
-/// How one fetch of keys ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum FetchOutcome {
-    /// A new document.
-    Fetched,
-    /// 304.
-    NotModified,
-    /// One word, from a closed set.
-    Failed(&'static str),
-}
-
-/// How asking a provider about a token ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum CheckOutcome {
-    /// The token is good.
-    Good,
-    /// It is not.
-    Bad,
-    /// The provider does not say. One word, from a closed set.
-    Failed(&'static str),
+    upkeep: Upkeep,
 }
 
 impl Metrics {
@@ -87,6 +71,7 @@ impl Metrics {
             cache_bytes: Gauge::default(),
             fetches: Family::default(),
             keys: Family::default(),
+            confirmed: Family::default(),
             checks: Family::default(),
             circuits: Family::default(),
             unbound: Family::default(),
@@ -96,6 +81,7 @@ impl Metrics {
             dropped_notes: Counter::default(),
             panics: Counter::default(),
             replaced: Counter::default(),
+            upkeep: Upkeep::default(),
         };
         metrics.register(&mut registry);
         Self {
@@ -143,39 +129,7 @@ impl Metrics {
             "gRPC errors answered 503 instead",
             self.replaced.clone(),
         );
-    }
-
-    fn register_providers(&self, to: &mut Registry) {
-        to.register(
-            "provider_fetches",
-            "Fetches of provider keys",
-            self.fetches.clone(),
-        );
-        to.register(
-            "provider_keys",
-            "Usable keys of an issuer",
-            self.keys.clone(),
-        );
-        to.register(
-            "provider_checks",
-            "Tokens that a provider was asked about",
-            self.checks.clone(),
-        );
-        to.register(
-            "provider_circuit_open",
-            "1: fails too often and is left alone",
-            self.circuits.clone(),
-        );
-        to.register(
-            "provider_unbound",
-            "1: takes tokens for any application",
-            self.unbound.clone(),
-        );
-        to.register(
-            "application_not_enforced",
-            "1: denials are only reported, or nothing is decided",
-            self.relaxed.clone(),
-        );
+        self.upkeep.register(to);
     }
 
     fn register_own_tokens(&self, to: &mut Registry) {
@@ -225,73 +179,6 @@ impl Metrics {
             let result = if trail.cached { "hit" } else { "miss" };
             self.cache.get_or_create(&CacheLabels { result }).inc();
         }
-    }
-
-    /// Counts one fetch of keys.
-    pub fn count_fetch(&self, provider: &str, outcome: FetchOutcome) {
-        let outcome = match outcome {
-            FetchOutcome::Fetched => "fetched",
-            FetchOutcome::NotModified => "not_modified",
-            FetchOutcome::Failed(reason) => reason,
-        };
-        self.fetches
-            .get_or_create(&FetchLabels {
-                provider: Name::new(provider),
-                outcome,
-            })
-            .inc();
-    }
-
-    /// Counts one question to a provider.
-    pub fn count_check(&self, provider: &str, outcome: CheckOutcome) {
-        let outcome = match outcome {
-            CheckOutcome::Good => "good",
-            CheckOutcome::Bad => "bad",
-            CheckOutcome::Failed(reason) => reason,
-        };
-        self.checks
-            .get_or_create(&FetchLabels {
-                provider: Name::new(provider),
-                outcome,
-            })
-            .inc();
-    }
-
-    /// Makes a provider that is left alone visible.
-    pub fn set_circuit_open(&self, provider: &str, open: bool) {
-        let labels = ProviderLabels {
-            provider: Name::new(provider),
-        };
-        self.circuits.get_or_create(&labels).set(open.into());
-    }
-
-    /// Sets the number of usable keys of an issuer.
-    pub fn set_keys(&self, provider: &str, issuer: &str, keys: usize) {
-        let labels = KeyLabels {
-            provider: Name::new(provider),
-            issuer: Name::new(issuer),
-        };
-        self.keys
-            .get_or_create(&labels)
-            .set(i64::try_from(keys).unwrap_or(i64::MAX));
-    }
-
-    /// Makes a provider that accepts anybody's tokens visible.
-    pub fn set_unbound(&self, provider: &str, unbound: bool) {
-        let labels = ProviderLabels {
-            provider: Name::new(provider),
-        };
-        self.unbound.get_or_create(&labels).set(unbound.into());
-    }
-
-    /// Makes an application for which decisions do not hold visible.
-    pub fn set_enforcement(&self, application: &str, enforcement: Enforcement) {
-        let labels = ApplicationLabels {
-            application: Name::new(application),
-            enforcement: enforcement.as_str(),
-        };
-        let relaxed = enforcement != Enforcement::Enforce;
-        self.relaxed.get_or_create(&labels).set(relaxed.into());
     }
 
     /// Counts one question to the token store: `found`, `unknown` or `failed`.

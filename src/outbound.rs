@@ -115,12 +115,24 @@ pub struct UnusableCertificates(#[source] reqwest::Error);
 
 /// Certificate authorities in PEM form, besides those of the system.
 #[derive(Clone, Default)]
-pub struct ExtraAuthorities(Vec<Certificate>);
+pub struct ExtraAuthorities {
+    certificates: Vec<Certificate>,
+    pem: Vec<u8>,
+}
+
+impl PartialEq for ExtraAuthorities {
+    /// The same text: a certificate of reqwest cannot be compared.
+    fn eq(&self, other: &Self) -> bool {
+        self.pem == other.pem
+    }
+}
+
+impl Eq for ExtraAuthorities {}
 
 impl fmt::Debug for ExtraAuthorities {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("ExtraAuthorities")
-            .field(&self.0.len())
+            .field(&self.certificates.len())
             .finish()
     }
 }
@@ -128,14 +140,16 @@ impl fmt::Debug for ExtraAuthorities {
 impl ExtraAuthorities {
     /// Reads one or more PEM certificates.
     pub fn from_pem(pem: &[u8]) -> Result<Self, UnusableCertificates> {
-        Certificate::from_pem_bundle(pem)
-            .map(Self)
-            .map_err(UnusableCertificates)
+        let certificates = Certificate::from_pem_bundle(pem).map_err(UnusableCertificates)?;
+        Ok(Self {
+            certificates,
+            pem: pem.to_vec(),
+        })
     }
 
     /// Whether there is none.
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.certificates.is_empty()
     }
 }
 
@@ -152,7 +166,7 @@ impl Outbound {
             .no_proxy()
             .referer(false)
             .tls_version_min(tls::Version::TLS_1_2)
-            .tls_certs_merge(authorities.0)
+            .tls_certs_merge(authorities.certificates)
             .dns_resolver(Arc::new(GuardedResolver::new(urls)))
             .connect_timeout(CONNECT_TIMEOUT)
             .pool_max_idle_per_host(IDLE_CONNECTIONS)

@@ -3,6 +3,7 @@
 //! request → route → credential → provider → verify → identity → policy → verdict
 
 mod cache;
+mod memory;
 mod trail;
 
 use std::sync::Arc;
@@ -11,13 +12,14 @@ use tokio::time::{Instant, timeout_at};
 
 pub use cache::{CacheLimits, CacheSizes, Fingerprint, TokenCache};
 use cache::{Known, TokenKey};
+use memory::TokenFlights;
+pub use memory::TokenMemory;
 pub use trail::{CredentialKind, Decision, TokenId, Trail};
 
 use crate::{
     api_token::ApiToken,
     clock::Now,
     credential::{BearerToken, Credential, OwnCredential, OwnedToken},
-    flights::Flights,
     holder::{ApiTokenRejection, ApiTokens},
     identity::Identity,
     policy::{self, Bounds, Refusal},
@@ -33,7 +35,7 @@ use crate::{
 pub struct Pipeline {
     routes: Arc<Routes>,
     cache: Arc<TokenCache>,
-    flights: Arc<Flights<TokenKey, Known, Denial>>,
+    flights: Arc<TokenFlights>,
     api_tokens: Option<ApiTokens>,
     /// For requests to no application.
     enforcement: Enforcement,
@@ -45,7 +47,7 @@ impl Pipeline {
     /// Puts the parts together.
     pub fn new(
         routes: Routes,
-        cache: TokenCache,
+        memory: TokenMemory,
         api_tokens: Option<ApiTokens>,
         enforcement: Enforcement,
     ) -> Self {
@@ -53,8 +55,8 @@ impl Pipeline {
             enforcement,
             explains: false,
             routes: Arc::new(routes),
-            cache: Arc::new(cache),
-            flights: Arc::new(Flights::new(None)),
+            cache: memory.cache,
+            flights: memory.flights,
             api_tokens,
         }
     }

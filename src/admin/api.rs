@@ -32,8 +32,7 @@ use utoipa_axum::router::OpenApiRouter;
 pub use document::document;
 
 use crate::{
-    config::AdminConfig, desk::Desk, grpc::AuthorizationService, inspect::Inspector,
-    provider::Selector,
+    config::AdminConfig, desk::Desk, grpc::Checks, inspect::Inspector, provider::Selector,
 };
 use problem::Problem;
 
@@ -48,9 +47,9 @@ pub struct Api {
     /// Whose tokens callers may show.
     pub selector: Arc<Selector>,
     /// Verifies callers.
-    pub service: AuthorizationService,
+    pub checks: Arc<Checks>,
     /// Answers checks that nobody has made.
-    pub trials: AuthorizationService,
+    pub trials: Checks,
     /// Each provider alone.
     pub inspectors: Arc<Vec<Inspector>>,
     /// Our own tokens; `None`: there are none.

@@ -1,18 +1,8 @@
-//! What the admin API works with.
+//! What the admin API must know of the configuration as a whole.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::Arc,
-};
+use std::collections::{BTreeMap, BTreeSet};
 
-use crate::{
-    admin::api::Api,
-    config::{AdminConfig, Config},
-    desk::Desk,
-    grpc::AuthorizationService,
-    inspect::Inspector,
-    provider::Selector,
-};
+use crate::config::Config;
 
 /// Provider → the applications that accept it.
 pub(super) fn accepted_at(config: &Config) -> BTreeMap<String, BTreeSet<String>> {
@@ -25,30 +15,4 @@ pub(super) fn accepted_at(config: &Config) -> BTreeMap<String, BTreeSet<String>>
         }
     }
     accepted
-}
-
-/// The parts of the API that are there before the rest of the service is.
-pub(super) struct ApiParts {
-    pub(super) rights: AdminConfig,
-    pub(super) selector: Arc<Selector>,
-    pub(super) applications: BTreeMap<String, BTreeSet<String>>,
-}
-
-impl ApiParts {
-    pub(super) fn with(
-        self,
-        service: &AuthorizationService,
-        inspectors: &Arc<Vec<Inspector>>,
-        desk: Option<Desk>,
-    ) -> Arc<Api> {
-        Arc::new(Api {
-            rights: self.rights,
-            selector: self.selector,
-            applications: self.applications,
-            trials: service.for_trials(),
-            service: service.clone(),
-            inspectors: Arc::clone(inspectors),
-            desk,
-        })
-    }
 }

@@ -98,8 +98,9 @@ fn decide(arguments: &Arguments, config: Config) -> anyhow::Result<Answer> {
         // Otherwise a verdict of 503 would not say what to mend.
         app.provider_problems().iter().for_each(complain);
         let now = clock.now();
-        let deadline = now.instant + app.service.check_timeout;
-        Ok(app.service.for_trials().answer(check, now, deadline).await)
+        let checks = app.checks().for_trials();
+        let deadline = now.instant + checks.check_timeout;
+        Ok(checks.answer(check, now, deadline).await)
     })
 }
 

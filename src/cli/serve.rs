@@ -10,17 +10,27 @@ use tokio::{
 };
 
 use super::{ERROR, NO, YES, complain};
-use crate::{app::App, clock::SystemClock, config::Config, telemetry};
+use crate::{
+    app::{App, Control, Source},
+    clock::SystemClock,
+    config::Config,
+    telemetry,
+};
 
 pub(super) fn run(file: &Path) -> u8 {
-    let config = match Config::load(file) {
+    let (config, files) = Config::read(file);
+    let config = match config {
         Ok(config) => config,
         Err(problems) => {
             complain(problems);
             return NO;
         }
     };
-    match serve(config) {
+    let source = Source {
+        path: file.to_owned(),
+        files,
+    };
+    match serve(config, source) {
         Ok(()) => YES,
         Err(error) => {
             complain(format!("atlassian-authz: {error:#}"));
@@ -31,7 +41,7 @@ pub(super) fn run(file: &Path) -> u8 {
 
 /// The control runtime accepts connections, fetches keys and answers operators; checks are decided
 /// on threads of their own.
-fn serve(config: Config) -> anyhow::Result<()> {
+fn serve(config: Config, source: Source) -> anyhow::Result<()> {
     let _log = telemetry::init(config.log)?;
     let runtime = runtime::Builder::new_multi_thread()
         .worker_threads(1)
@@ -40,9 +50,9 @@ fn serve(config: Config) -> anyhow::Result<()> {
         .build()
         .context("cannot start the runtime")?;
     let served = runtime.block_on(async {
-        let stop = signals()?;
+        let control = signals()?;
         let app = App::build(config, Arc::new(SystemClock))?;
-        app.serve(stop).await?;
+        Box::pin(app.serve(control, Some(source))).await?;
         anyhow::Ok(())
     });
     // What is left is left: tasks that fetch keys have no end of their own.
@@ -50,22 +60,29 @@ fn serve(config: Config) -> anyhow::Result<()> {
     served
 }
 
-/// SIGTERM and SIGINT, as often as they come.
-fn signals() -> anyhow::Result<mpsc::Receiver<()>> {
+/// SIGTERM and SIGINT stop, as often as they come; SIGHUP reloads.
+fn signals() -> anyhow::Result<Control> {
     let mut terminate = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("cannot listen for SIGINT")?;
-    let (sender, receiver) = mpsc::channel(2);
+    let mut hangup = signal(SignalKind::hangup()).context("cannot listen for SIGHUP")?;
+    let (to_stop, stop) = mpsc::channel(2);
+    let (to_reload, reload) = mpsc::channel(1);
     #[expect(clippy::disallowed_methods, reason = "lives as long as the process")]
     tokio::spawn(async move {
         loop {
             tokio::select! {
                 _ = terminate.recv() => {}
                 _ = interrupt.recv() => {}
+                _ = hangup.recv() => {
+                    // What is read then is what is there then.
+                    let _asked_already = to_reload.try_send(());
+                    continue;
+                }
             }
-            if sender.send(()).await.is_err() {
+            if to_stop.send(()).await.is_err() {
                 return;
             }
         }
     });
-    Ok(receiver)
+    Ok(Control { stop, reload })
 }

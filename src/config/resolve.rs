@@ -4,6 +4,7 @@ mod access;
 mod admin;
 mod api_tokens;
 mod application;
+mod listen;
 mod marks;
 mod provider;
 mod secret;
@@ -18,8 +19,9 @@ use std::{
 use jiff::SignedDuration;
 
 use super::{
-    Config, GrpcAddress, Limits, Listen, Shutdown,
+    Config, Limits, Shutdown,
     document::{Document, words},
+    inputs::Inputs,
     problem::{Problem, Problems},
     schema,
 };
@@ -36,10 +38,12 @@ pub(super) fn resolve(
     file: schema::File,
     document: &Document,
     base: &Path,
+    inputs: &mut Inputs,
 ) -> Result<Config, Problems> {
     let mut resolver = Resolver {
         document,
         base,
+        inputs,
         problems: Vec::new(),
     };
     let urls = UrlPolicy {
@@ -80,6 +84,7 @@ pub(super) fn resolve(
                 limits,
                 shutdown,
                 effective,
+                edition: resolver.inputs.whole(),
             })
         }
         _ => Err(Problems::sorted(resolver.problems)),
@@ -104,6 +109,7 @@ fn in_words(duration: Duration) -> String {
 struct Resolver<'d> {
     document: &'d Document,
     base: &'d Path,
+    inputs: &'d mut Inputs,
     problems: Vec<Problem>,
 }
 
@@ -149,45 +155,6 @@ impl Resolver<'_> {
         };
         self.problem(pointer, format!("{} {why}", words::quoted(pointer)));
         Duration::ZERO
-    }
-
-    fn listen(&mut self, listen: &schema::Listen) -> Option<Listen> {
-        let grpc = match listen.grpc.strip_prefix("unix:") {
-            Some(path) if path.starts_with('/') => Some(GrpcAddress::Unix(PathBuf::from(path))),
-            Some(_) => None,
-            None => listen.grpc.parse().ok().map(GrpcAddress::Tcp),
-        };
-        if grpc.is_none() {
-            self.problem(
-                "/listen/grpc",
-                format!(
-                    "'listen.grpc' must be IP:PORT such as 0.0.0.0:9001, or unix:/path, not '{}'",
-                    listen.grpc
-                ),
-            );
-        }
-        let admin = listen.admin.parse().ok();
-        if admin.is_none() {
-            self.problem(
-                "/listen/admin",
-                format!(
-                    "'listen.admin' must be IP:PORT such as 127.0.0.1:9002, not '{}'",
-                    listen.admin
-                ),
-            );
-        }
-        let listen = Listen {
-            grpc: grpc?,
-            admin: admin?,
-        };
-        // Port 0 is another port each time.
-        if listen.grpc == GrpcAddress::Tcp(listen.admin) && listen.admin.port() != 0 {
-            self.problem(
-                "/listen/admin",
-                "'listen.admin' must be another address than 'listen.grpc'",
-            );
-        }
-        Some(listen)
     }
 
     fn identity_header(&mut self, file: &schema::File) -> Option<IdentityHeader> {

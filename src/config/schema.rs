@@ -11,6 +11,7 @@ mod application;
 mod generic;
 mod http_check;
 mod json;
+mod listen;
 
 use std::collections::BTreeMap;
 
@@ -26,6 +27,7 @@ pub use application::*;
 pub use generic::*;
 pub use http_check::*;
 pub use json::{json_schema, rule_variables};
+pub use listen::*;
 
 /// The configuration of atlassian-authz.
 #[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
@@ -85,28 +87,6 @@ fn default_identity_header() -> String {
     "x-remote-user".to_owned()
 }
 
-/// Where the service listens. Host names are not resolved: write an IP address.
-#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub struct Listen {
-    /// Envoy's checks, gRPC health and reflection: `IP:PORT`, or `unix:/path` of a socket.
-    #[schemars(example = &"0.0.0.0:9001", example = &"unix:/run/atlassian-authz/grpc.sock")]
-    pub grpc: String,
-    /// `/metrics`, `/livez`, `/readyz`, `/statusz`, and the admin API if there is a section `admin`: `IP:PORT`. Never
-    /// expose it to clients of the products.
-    #[schemars(example = &"127.0.0.1:9002")]
-    pub admin: String,
-}
-
-impl Default for Listen {
-    fn default() -> Self {
-        Self {
-            grpc: "0.0.0.0:9001".to_owned(),
-            admin: "127.0.0.1:9002".to_owned(),
-        }
-    }
-}
-
 /// Whose address the client's is: for networks in access rules and in API tokens.
 #[derive(Clone, Copy, Debug, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
@@ -121,7 +101,7 @@ pub struct ClientAddress {
 
 /// How the service logs. Other libraries than this service never log below `info`, whatever the level: they
 /// would log tokens.
-#[derive(Clone, Copy, Debug, Default, Deserialize, Serialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Log {
     /// The least important line that is logged.

@@ -1,5 +1,7 @@
 //! Every message is here as the operator reads it, with its place.
 
+use std::fs;
+
 use insta::assert_snapshot;
 use tempfile::TempDir;
 
@@ -94,7 +96,7 @@ fn a_file_that_cannot_be_read_is_named() {
     let file = directory.path().join("c.yaml");
     fs::write(&file, b"\xff\xfe").expect("written");
     let binary = Config::load(&file).expect_err("not text").0;
-    assert_snapshot!(binary[0].message, @"cannot be read: stream did not contain valid UTF-8");
+    assert_snapshot!(binary[0].message, @"cannot be read: invalid utf-8 sequence of 1 bytes from index 0");
 }
 
 #[test]

@@ -12,7 +12,7 @@ use tokio::{
 };
 use tonic::transport::server::Connected;
 
-use crate::config::GrpcAddress;
+use crate::{config::GrpcAddress, tls::TlsPort};
 
 /// A bound listener.
 #[derive(Debug)]
@@ -32,6 +32,17 @@ impl Drop for SocketFile {
         // Nothing is lost if somebody else was faster.
         drop(std::fs::remove_file(&self.0));
     }
+}
+
+/// How the connections of a listener are served.
+#[derive(Clone)]
+pub enum Kind {
+    /// Over TCP.
+    Tcp,
+    /// Over TCP, with TLS.
+    Tls(Box<TlsPort>),
+    /// Over a Unix socket.
+    Unix,
 }
 
 /// A connection on its way from the accepting runtime to a serving one.
@@ -58,6 +69,15 @@ impl Listener {
                     SocketFile(path.clone()),
                 ))
             }
+        }
+    }
+
+    /// How its connections are served; `tls` is for TCP.
+    pub fn kind(&self, tls: Option<TlsPort>) -> Kind {
+        match (self, tls) {
+            (Self::Tcp(_), None) => Kind::Tcp,
+            (Self::Tcp(_), Some(port)) => Kind::Tls(Box::new(port)),
+            (Self::Unix(..), _) => Kind::Unix,
         }
     }
 

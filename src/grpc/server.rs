@@ -7,20 +7,21 @@
 
 use std::{io, sync::Arc, thread, time::Duration};
 
-use futures_util::future::join_all;
-use tokio::{runtime, sync::mpsc};
-use tokio_stream::{StreamExt, wrappers::ReceiverStream};
-use tokio_util::sync::CancellationToken;
-use tonic::{
-    service::Routes,
-    transport::{Server, server::Connected},
+use futures_util::{
+    StreamExt,
+    future::{join_all, ready},
 };
+use tokio::{runtime, sync::mpsc};
+use tokio_stream::wrappers::ReceiverStream;
+use tokio_util::sync::CancellationToken;
+use tonic::{service::Routes, transport::Server};
 use tracing::{error, warn};
 
 use super::{
     FailClosedLayer,
-    listener::{Accepted, Listener, Stream},
+    listener::{Accepted, Kind, Listener, Stream},
 };
+use crate::tls::TlsPort;
 
 /// Largest `CheckRequest`. Envoy's own limit on headers is 60 KiB by default.
 pub const MAX_MESSAGE_BYTES: usize = 1024 * 1024;
@@ -57,13 +58,9 @@ pub struct Workers {
 }
 
 impl Workers {
-    /// Starts `count` threads. `stop` sends GOAWAY on every connection and lets them finish.
-    pub fn start(
-        count: usize,
-        served: &Served,
-        kind: &Listener,
-        stop: &CancellationToken,
-    ) -> io::Result<Self> {
+    /// Starts one thread for each core. `stop` sends GOAWAY on every connection and lets them finish.
+    pub fn start(served: &Served, kind: &Kind, stop: &CancellationToken) -> io::Result<Self> {
+        let count = thread::available_parallelism().map_or(1, usize::from);
         let mut workers = Self {
             lanes: Vec::new(),
             threads: Vec::new(),
@@ -74,15 +71,8 @@ impl Workers {
             let runtime = runtime::Builder::new_current_thread()
                 .enable_all()
                 .build()?;
-            let (served, stop) = (served.clone(), stop.clone());
-            let run: Box<dyn FnOnce() + Send> = match kind {
-                Listener::Tcp(_) => Box::new(move || {
-                    runtime.block_on(serve(&served, incoming, Accepted::into_tcp, &stop));
-                }),
-                Listener::Unix(..) => Box::new(move || {
-                    runtime.block_on(serve(&served, incoming, Accepted::into_unix, &stop));
-                }),
-            };
+            let (served, kind, stop) = (served.clone(), kind.clone(), stop.clone());
+            let run = move || runtime.block_on(serve_kind(&served, incoming, kind, &stop));
             workers.threads.push(
                 thread::Builder::new()
                     .name(format!("check-{number}"))
@@ -141,15 +131,40 @@ fn interleave(lanes: &mut Vec<mpsc::Sender<Accepted>>, threads: usize) {
     *lanes = turned;
 }
 
-/// Runs one server for each age until `stop`, then until every connection is done.
-async fn serve<S: Stream + Connected>(
+async fn serve_kind(
     served: &Served,
     incoming: Vec<mpsc::Receiver<Accepted>>,
-    attach: fn(Accepted) -> io::Result<S>,
+    kind: Kind,
+    stop: &CancellationToken,
+) {
+    let incoming = incoming.into_iter().map(ReceiverStream::new);
+    match kind {
+        Kind::Tcp => {
+            let attached = incoming.map(|lane| lane.map(Accepted::into_tcp));
+            serve(served, attached, stop).await;
+        }
+        Kind::Unix => {
+            let attached = incoming.map(|lane| lane.map(Accepted::into_unix));
+            serve(served, attached, stop).await;
+        }
+        Kind::Tls(port) => {
+            let secured = incoming.map(|lane| {
+                let attached = lane.filter_map(|accepted| ready(accepted.into_tcp().ok()));
+                TlsPort::clone(&port).secure(attached).map(Ok)
+            });
+            serve(served, secured, stop).await;
+        }
+    }
+}
+
+/// Runs one server for each age until `stop`, then until every connection is done.
+async fn serve<S: Stream>(
+    served: &Served,
+    lanes: impl Iterator<Item = impl futures_util::Stream<Item = io::Result<S>>>,
     stop: &CancellationToken,
 ) {
     let stop = Arc::new(stop.clone());
-    let servers = incoming.into_iter().zip(AGES).map(|(connections, share)| {
+    let servers = lanes.zip(AGES).map(|(connections, share)| {
         let stop = Arc::clone(&stop);
         Server::builder()
             .max_concurrent_streams(MAX_STREAMS)
@@ -163,10 +178,7 @@ async fn serve<S: Stream + Connected>(
             .max_connection_age(served.max_connection_age.mul_f64(share))
             .layer(served.fail_closed.clone())
             .add_routes(served.routes.clone())
-            .serve_with_incoming_shutdown(
-                ReceiverStream::new(connections).map(attach),
-                async move { stop.cancelled().await },
-            )
+            .serve_with_incoming_shutdown(connections, async move { stop.cancelled().await })
     });
     for ended in join_all(servers).await {
         if let Err(error) = ended {

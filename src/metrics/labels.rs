@@ -51,6 +51,23 @@ pub(super) struct CacheLabels {
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub(super) struct FetchLabels {
     pub(super) provider: Name,
+    pub(super) issuer: Name,
+    pub(super) outcome: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(super) struct OutcomeLabels {
+    pub(super) outcome: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(super) struct PortLabels {
+    pub(super) port: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(super) struct CheckLabels {
+    pub(super) provider: Name,
     pub(super) outcome: &'static str,
 }
 
@@ -69,3 +86,11 @@ pub(super) struct ProviderLabels {
 pub(super) struct TokenLabels {
     pub(super) state: &'static str,
 }
+
+/// Of a metric with one series, or none.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+#[expect(
+    clippy::empty_structs_with_brackets,
+    reason = "the derive asks for named fields"
+)]
+pub(super) struct NoLabels {}

@@ -130,7 +130,7 @@ impl fmt::Display for Fingerprint {
 }
 
 /// The limits of a cache.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CacheLimits {
     /// Longest memory of an identity.
     pub ttl: Duration,

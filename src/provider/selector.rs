@@ -16,7 +16,7 @@ use crate::{
 #[derive(Debug, Default)]
 pub struct Selector {
     /// Equal exactly for applications that accept the same providers.
-    id: u32,
+    id: u64,
     issuers: HashMap<String, Issuer>,
     /// Issuers of JWTs that only the provider itself may judge.
     remote_issuers: HashMap<String, Arc<Provider>>,
@@ -93,7 +93,7 @@ pub enum NotSelected {
 
 impl Selector {
     /// A selector that finds nobody. `id` distinguishes lists of providers.
-    pub fn new(id: u32) -> Self {
+    pub fn new(id: u64) -> Self {
         Self {
             id,
             ..Self::default()
@@ -124,7 +124,7 @@ impl Selector {
     }
 
     /// Distinguishes lists of providers, for cache keys.
-    pub fn id(&self) -> u32 {
+    pub fn id(&self) -> u64 {
         self.id
     }
 

@@ -10,7 +10,7 @@ use super::strict_json::{self, JsonError, Limits};
 use crate::outbound::UrlPolicy;
 
 /// Where a provider's keys may be.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Discovery {
     /// As configured, compared byte for byte.
     pub issuer: String,

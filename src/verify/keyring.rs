@@ -40,7 +40,7 @@ pub struct Keyring {
     max_stale: Duration,
     keys: ArcSwap<Loaded>,
     gate: Mutex<Gate>,
-    wake: Notify,
+    wake: Arc<Notify>,
     /// Counts finished fetches; waiting requests watch it.
     finished: watch::Sender<u64>,
     waiting: Semaphore,
@@ -52,6 +52,8 @@ struct Loaded {
     keys: Arc<KeySet>,
     /// When these keys were last confirmed; `None`: never.
     confirmed: Option<Instant>,
+    /// The same on the wall (Unix seconds); 0: never.
+    confirmed_at: i64,
     /// How the last fetch failed, if it did: of the keys, or of their address.
     error: Option<FetchError>,
 }
@@ -78,6 +80,13 @@ pub struct KeyringStatus {
     pub last_error: Option<String>,
 }
 
+impl Drop for Keyring {
+    /// Nobody needs the keys any more: the task that fetches them ends.
+    fn drop(&mut self) {
+        self.wake.notify_one();
+    }
+}
+
 impl fmt::Debug for Keyring {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Keyring")
@@ -98,7 +107,7 @@ impl Keyring {
                 refreshing: true,
                 last_forced: None,
             }),
-            wake: Notify::new(),
+            wake: Arc::default(),
             finished: watch::Sender::new(0),
             waiting: Semaphore::new(MAX_WAITING),
         }

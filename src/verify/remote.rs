@@ -57,6 +57,15 @@ pub struct RemoteVerifier {
     breaker: Mutex<Breaker>,
 }
 
+/// How it goes with asking a provider, for people.
+#[derive(Clone, Copy, Debug, serde::Serialize)]
+pub struct RemoteStatus {
+    /// It fails too often, and is left alone but for one question now and then.
+    pub circuit_open: bool,
+    /// Questions under way.
+    pub calls: usize,
+}
+
 /// Why a provider's answer is not the claims of a good token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum CheckError {
@@ -137,6 +146,14 @@ impl RemoteVerifier {
         &self.waiting
     }
 
+    /// For the operator.
+    pub fn status(&self) -> RemoteStatus {
+        RemoteStatus {
+            circuit_open: self.breaker().is_open(),
+            calls: MAX_CALLS.saturating_sub(self.calls.available_permits()),
+        }
+    }
+
     /// Asks the provider about a token. Ends within the time limit of the calls.
     pub async fn verify(&self, token: &str, now: Now) -> Result<Verified, TokenError> {
         let claims = self.claims(token, now).await?;
@@ -176,8 +193,6 @@ impl RemoteVerifier {
             None => breaker.answered(),
             Some(error) => breaker.failed(self.clock.now().instant, error.retry_after()),
         }
-        self.metrics
-            .set_circuit_open(&self.provider, breaker.is_open());
         drop(breaker);
         if let Some(error) = error {
             warn!(provider = &*self.provider, %error, "provider cannot check a token");

@@ -28,6 +28,7 @@ mod opaque_tokens;
 mod provider_faults;
 mod providers;
 mod real_parts;
+mod reload;
 mod token_attacks;
 mod token_store;
 mod tomcat;

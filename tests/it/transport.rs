@@ -22,6 +22,7 @@ mod listening;
 mod log_lines;
 mod panics;
 mod quiet;
+mod tls;
 
 use std::path::PathBuf;
 

@@ -3,10 +3,7 @@
 //! `Basic` and cookies would be sent by a browser on behalf of any page: only what a page cannot make a browser
 //! send authenticates. Our own tokens do not: a token that could make tokens would outlive its revocation.
 
-use std::{
-    net::{IpAddr, SocketAddr},
-    sync::Arc,
-};
+use std::{net::IpAddr, sync::Arc};
 
 use axum::{
     extract::{ConnectInfo, FromRequestParts},
@@ -16,6 +13,7 @@ use tracing::info;
 
 use super::{Api, problem::Problem};
 use crate::{
+    admin::listener::Peer,
     api_token::{Actor, Owner},
     credential::{BearerToken, Credential, MalformedCredential},
     desk::{By, OwnLimits},
@@ -46,9 +44,9 @@ impl FromRequestParts<Arc<Api>> for Caller {
     async fn from_request_parts(parts: &mut Parts, api: &Arc<Api>) -> Result<Self, Problem> {
         let identity = match bearer(&parts.headers) {
             Ok(token) => {
-                let now = api.service.clock.now();
-                let deadline = now.instant + api.service.check_timeout;
-                let pipeline = &api.service.pipeline;
+                let now = api.checks.clock.now();
+                let deadline = now.instant + api.checks.check_timeout;
+                let pipeline = &api.checks.pipeline;
                 let known = pipeline.authenticate(token, &api.selector, now, deadline);
                 known
                     .await
@@ -57,8 +55,8 @@ impl FromRequestParts<Arc<Api>> for Caller {
             }
             Err(refused) => Err(refused),
         };
-        let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>();
-        let source = peer.map(|ConnectInfo(peer)| peer.ip().to_canonical());
+        let peer = parts.extensions.get::<ConnectInfo<Peer>>();
+        let source = peer.map(|ConnectInfo(Peer(peer))| peer.ip().to_canonical());
         match identity {
             Ok(identity) => Ok(Self {
                 role: api.role(&identity),

@@ -109,7 +109,7 @@ async fn inspect_token(
     })?;
     let token = BearerToken::from_b64token(shown.token.as_bytes())
         .map_err(|malformed| Problem::invalid("token", malformed.to_string()))?;
-    let now = api.service.clock.now();
+    let now = api.checks.clock.now();
     let deadline = now.instant + LONGEST_INSPECTION;
     match inspector.inspect(token, now, deadline).await {
         Ok(inspection) => Ok(Json(inspection)),

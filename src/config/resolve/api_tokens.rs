@@ -17,7 +17,12 @@ const A_DAY: Duration = Duration::from_hours(24);
 
 impl Resolver<'_> {
     pub(super) fn api_tokens(&mut self, written: &schema::ApiTokens) -> Option<ApiTokensConfig> {
+        self.inputs.begin();
+        self.inputs
+            .add(format!("{}{:?}", written.usage_interval, written.store).as_bytes());
         let location = self.store_location(written);
+        let store_edition = self.inputs.edition();
+        self.inputs.add(format!("{written:?}").as_bytes());
         let peppers = self.peppers(written);
         let hour = Duration::from_hours(1);
         let max_lifetime = self.duration(
@@ -49,6 +54,8 @@ impl Resolver<'_> {
                 allow_reserved: reserved.map(|name| name.to_ascii_lowercase()).collect(),
                 pattern: None,
             },
+            store_edition,
+            edition: self.inputs.edition(),
         })
     }
 

@@ -10,7 +10,6 @@ mod username;
 
 use std::{
     collections::{BTreeMap, HashMap},
-    fs,
     time::Duration,
 };
 
@@ -82,6 +81,8 @@ impl Resolver<'_> {
                 self.problem(&format!("{}/name", section.pointer), why);
             }
             self.lists(&section);
+            self.inputs.begin();
+            self.inputs.add(format!("{provider:?}{urls:?}").as_bytes());
             let Some(form) = self.form(&section, urls) else {
                 // What stands beside the form is judged all the same.
                 self.binding_of_unknown_form(&section);
@@ -134,6 +135,7 @@ impl Resolver<'_> {
             is_unbound: section.written.accept_unbound_tokens,
             required_scopes: section.written.required_scopes.clone(),
             authorities,
+            edition: self.inputs.edition(),
         })
     }
 
@@ -278,7 +280,8 @@ impl Resolver<'_> {
         let Some(file) = &section.written.ca_file else {
             return ExtraAuthorities::default();
         };
-        let read = fs::read(self.path(file)).map_err(|error| error.to_string());
+        let read = self.inputs.file(&self.path(file));
+        let read = read.map_err(|error| error.to_string());
         let usable = read.and_then(|pem| {
             let authorities =
                 ExtraAuthorities::from_pem(&pem).map_err(|error| error.to_string())?;

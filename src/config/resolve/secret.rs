@@ -1,7 +1,5 @@
 //! Secrets: in a file or an environment variable, never in the configuration itself.
 
-use std::{env, fs};
-
 use secrecy::SecretString;
 
 use super::Resolver;
@@ -16,9 +14,16 @@ impl Resolver<'_> {
         written: &schema::Secret,
     ) -> Option<SecretString> {
         let read = match (&written.file, &written.env) {
-            (Some(file), None) => fs::read_to_string(self.path(file))
+            (Some(file), None) => self
+                .inputs
+                .text(&self.path(file))
                 .map_err(|error| format!("the file {file} cannot be read: {error}")),
-            (None, Some(variable)) => variable_of_the_process(variable),
+            (None, Some(variable)) => {
+                let read = self.inputs.variable(variable);
+                read.map_err(|_unset_or_not_text| {
+                    format!("the environment variable {variable} is not set, or is not UTF-8")
+                })
+            }
             (None, None) | (Some(_), Some(_)) => {
                 Err("write exactly one of 'file' and 'env'".to_owned())
             }
@@ -40,14 +45,4 @@ impl Resolver<'_> {
             }
         }
     }
-}
-
-#[expect(
-    clippy::disallowed_methods,
-    reason = "the configuration is the edge: it names the variable"
-)]
-fn variable_of_the_process(name: &str) -> Result<String, String> {
-    env::var(name).map_err(|_unset_or_not_text| {
-        format!("the environment variable {name} is not set, or is not UTF-8")
-    })
 }

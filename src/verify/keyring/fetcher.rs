@@ -10,7 +10,7 @@ use url::Url;
 
 use super::{Keyring, Loaded};
 use crate::{
-    clock::Clock,
+    clock::{Clock, Now},
     metrics::{FetchOutcome, Metrics},
     outbound::{Fetched, Get, Outbound, OutboundError},
     verify::{
@@ -28,7 +28,7 @@ const DISCOVERY_INTERVAL: Duration = Duration::from_hours(1);
 const EMPTY_SET_CONFIRMATION: Duration = Duration::from_mins(1);
 
 /// Where the keys come from.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum KeySource {
     /// `jwks_uri` is configured.
     Fixed(Url),
@@ -114,19 +114,29 @@ enum News {
 }
 
 impl Keyring {
-    /// Fetches now, then whenever the schedule or a request asks for it. Never returns.
-    pub async fn keep_fresh(self: Arc<Self>, mut fetcher: KeyFetcher) {
-        let mut memory = Memory::default();
-        loop {
-            self.set_refreshing(true);
-            let fetched = AssertUnwindSafe(fetcher.fetch(&mut memory))
-                .catch_unwind()
-                .await;
-            let fetched = fetched.unwrap_or(Err(FetchError::Internal));
-            let next = self.settle(fetched, &mut fetcher, &mut memory);
-            tokio::select! {
-                () = sleep_until(next) => {}
-                () = self.wake.notified() => {}
+    /// Fetches now, then whenever the schedule or a request asks for it, for as long as somebody else holds the keyring.
+    pub fn keep_fresh(
+        self: &Arc<Self>,
+        mut fetcher: KeyFetcher,
+    ) -> impl Future<Output = ()> + use<> {
+        let (keyring, wake) = (Arc::downgrade(self), Arc::clone(&self.wake));
+        fetcher
+            .metrics
+            .set_keys(&fetcher.provider, &self.issuer, 0, 0);
+        async move {
+            let mut memory = Memory::default();
+            while let Some(keyring) = keyring.upgrade() {
+                keyring.set_refreshing(true);
+                let fetched = AssertUnwindSafe(fetcher.fetch(&keyring.issuer, &mut memory))
+                    .catch_unwind()
+                    .await;
+                let fetched = fetched.unwrap_or(Err(FetchError::Internal));
+                let next = keyring.settle(fetched, &mut fetcher, &mut memory);
+                drop(keyring);
+                tokio::select! {
+                    () = sleep_until(next) => {}
+                    () = wake.notified() => {}
+                }
             }
         }
     }
@@ -138,18 +148,22 @@ impl Keyring {
         fetcher: &mut KeyFetcher,
         memory: &mut Memory,
     ) -> Instant {
-        let now = fetcher.clock.now().instant;
+        let Now {
+            instant: now,
+            unix_seconds,
+        } = fetcher.clock.now();
         let before = self.keys.load_full();
         let dice = (fetcher.dice)();
         let (loaded, next) = match fetched {
             Ok((news, max_age)) => {
                 fetcher
                     .metrics
-                    .count_fetch(&fetcher.provider, news.outcome());
+                    .count_fetch(&fetcher.provider, &self.issuer, news.outcome());
                 let keys = self.renewed(news, &before, &fetcher.provider);
                 let loaded = Loaded {
                     keys,
                     confirmed: Some(now),
+                    confirmed_at: unix_seconds,
                     error: memory.unconfirmed,
                 };
                 (loaded, memory.schedule.after_success(now, max_age, dice))
@@ -157,7 +171,7 @@ impl Keyring {
             Err(error) => {
                 fetcher
                     .metrics
-                    .count_fetch(&fetcher.provider, error.outcome());
+                    .count_fetch(&fetcher.provider, &self.issuer, error.outcome());
                 let have_keys = !before.keys.is_empty();
                 let retry_after = error.retry_after(have_keys);
                 let failure = Failure {
@@ -181,9 +195,12 @@ impl Keyring {
                 )
             }
         };
-        fetcher
-            .metrics
-            .set_keys(&fetcher.provider, &self.issuer, loaded.keys.len());
+        fetcher.metrics.set_keys(
+            &fetcher.provider,
+            &self.issuer,
+            loaded.keys.len(),
+            loaded.confirmed_at,
+        );
         self.keys.store(Arc::new(loaded));
         self.set_refreshing(false);
         self.finished.send_modify(|count| *count += 1);
@@ -220,8 +237,12 @@ impl News {
 }
 
 impl KeyFetcher {
-    async fn fetch(&self, memory: &mut Memory) -> Result<(News, Option<Duration>), FetchError> {
-        let url = self.key_set_url(memory).await?;
+    async fn fetch(
+        &self,
+        issuer: &str,
+        memory: &mut Memory,
+    ) -> Result<(News, Option<Duration>), FetchError> {
+        let url = self.key_set_url(issuer, memory).await?;
         let get = Get {
             url: &url,
             etag: memory.etag.as_deref(),
@@ -272,7 +293,7 @@ impl KeyFetcher {
         Err(FetchError::Empty)
     }
 
-    async fn key_set_url(&self, memory: &mut Memory) -> Result<Url, FetchError> {
+    async fn key_set_url(&self, issuer: &str, memory: &mut Memory) -> Result<Url, FetchError> {
         let discovery = match &self.source {
             KeySource::Fixed(url) => return Ok(url.clone()),
             KeySource::Discovered(discovery) => discovery,
@@ -298,7 +319,8 @@ impl KeyFetcher {
             // they were, and rotation must still be seen.
             (Err(error), Some((known, _))) => {
                 warn!(provider = &*self.provider, %error, "discovery failed, its last answer is used");
-                self.metrics.count_fetch(&self.provider, error.outcome());
+                self.metrics
+                    .count_fetch(&self.provider, issuer, error.outcome());
                 memory.unconfirmed = Some(error);
                 Ok(known.clone())
             }

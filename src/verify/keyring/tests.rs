@@ -87,7 +87,7 @@ impl Lab {
             clock: Arc::new(PausedClock),
             dice: || 0.5,
         };
-        task.spawn(Arc::clone(&keyring).keep_fresh(fetcher));
+        task.spawn(keyring.keep_fresh(fetcher));
         Self {
             keyring,
             finished,
@@ -175,7 +175,7 @@ impl Lab {
             refused: 0,
         };
         let page = self.metrics.render(sizes);
-        let line = format!("provider=\"idp\",outcome=\"{outcome}\"}} ");
+        let line = format!("provider=\"idp\",issuer=\"issuer\",outcome=\"{outcome}\"}} ");
         page.lines()
             .find_map(|text| Some(text.split_once(&line)?.1.to_owned()))
             .unwrap_or_default()

@@ -39,7 +39,8 @@ fn redirects_are_never_followed() {
         let token = fresh(&format!("{}/{name}", idp.issuer)).signed();
         assert_undecided(&service.check_token(&token), name);
         let metric = format!(
-            "atlassian_authz_provider_fetches_total{{provider=\"{name}\",outcome=\"redirect\"}} "
+            "atlassian_authz_provider_fetches_total{{provider=\"{name}\",issuer=\"{}/{name}\",outcome=\"redirect\"}} ",
+            idp.issuer
         );
         assert!(service.metric(&metric) >= 1.0, "{name}");
     }

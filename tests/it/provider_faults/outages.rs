@@ -28,9 +28,11 @@ fn a_stopped_provider_harms_only_tokens_of_keys_that_we_do_not_have() {
         assert_alice(&service.check_token(&cached), "cached");
         assert_alice(&service.check_token(&fresh(&issuer).signed()), "not cached");
     }
-    let fetches = "atlassian_authz_provider_fetches_total{provider=\"idp\",outcome=\"connect\"} ";
+    let fetches = format!(
+        "atlassian_authz_provider_fetches_total{{provider=\"idp\",issuer=\"{issuer}\",outcome=\"connect\"}} "
+    );
     eventually("the failure in the metrics", || {
-        (service.metric(fetches) >= 1.0).then_some(())
+        (service.metric(&fetches) >= 1.0).then_some(())
     });
 }
 

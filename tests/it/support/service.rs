@@ -1,6 +1,11 @@
 //! The service itself: the binary that is shipped, with a configuration of the test's.
 
-use std::{collections::HashMap, fs, process::Command};
+use std::{
+    collections::HashMap,
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
 
 use atlassian_authz::pb::envoy::{
     config::core::v3::{Address, HeaderMap, HeaderValue, SocketAddress, address},
@@ -26,6 +31,9 @@ pub struct Service {
     pub grpc: String,
     /// `host:port` of the admin port.
     pub admin: String,
+    /// `host:port` of health alone; empty when there is none.
+    pub health: String,
+    file: PathBuf,
     _directory: TempDir,
     asker: Asker,
 }
@@ -51,9 +59,7 @@ impl Service {
     /// loopback addresses, log level and permission to use them unless the text has its own.
     pub fn with_config(config: &str) -> Self {
         let mut service = Self::unready(config);
-        service.process.wait_for("readiness", |line| {
-            line.contains("\"message\":\"ready\"").then_some(())
-        });
+        service.wait_until_ready();
         service
     }
 
@@ -61,39 +67,71 @@ impl Service {
     pub fn unready(config: &str) -> Self {
         let directory = TempDir::new().expect("a directory");
         let file = directory.path().join("config.yaml");
-        let mut text = config.to_owned();
-        for (section, default) in [
-            (
-                "listen:",
-                "listen: { grpc: 127.0.0.1:0, admin: 127.0.0.1:0 }\n",
-            ),
-            ("log:", "log: { level: trace, format: json }\n"),
-            ("outbound:", "outbound: { allow_loopback_http: true }\n"),
-            (
-                "shutdown:",
-                "shutdown: { drain_delay: 0s, drain_timeout: 5s }\n",
-            ),
-        ] {
-            if !text.lines().any(|line| line.starts_with(section)) {
-                text.push_str(default);
-            }
-        }
-        fs::write(&file, text).expect("written");
+        fs::write(&file, whole(config)).expect("written");
+        Self::at(file, directory)
+    }
+
+    /// Starts with a file that is there, and waits for the ports only.
+    pub fn at(file: PathBuf, directory: TempDir) -> Self {
         let mut command = Command::new(env!("CARGO_BIN_EXE_atlassian-authz"));
         command.arg("serve").arg("--config").arg(&file);
         let mut process = Running::start(command);
-        let (grpc, admin) = process.wait_for("the ports", |line| {
+        let [grpc, admin, health] = process.wait_for("the ports", |line| {
             let line: Value = serde_json::from_str(line).ok()?;
-            let text = |name: &str| Some(line.get(name)?.as_str()?.to_owned());
-            (line.get("message")? == "listening").then(|| Some((text("grpc")?, text("admin")?)))?
+            let text = |name: &str| line.get(name).and_then(Value::as_str).unwrap_or_default();
+            let ports = || ["grpc", "admin", "health"].map(|name| text(name).to_owned());
+            (line.get("message")? == "listening").then(ports)
         });
         Self {
             process,
             asker: Asker::new(&grpc),
             grpc,
             admin,
+            health,
+            file,
             _directory: directory,
         }
+    }
+
+    pub fn wait_until_ready(&mut self) {
+        self.process.wait_for("readiness", |line| {
+            line.contains("\"message\":\"ready\"").then_some(())
+        });
+    }
+
+    /// Replaces the configuration, as an editor does. Relative paths in it are relative to its directory.
+    pub fn write_config(&self, config: &str) {
+        let new = self.file.with_extension("new");
+        fs::write(&new, whole(config)).expect("written");
+        fs::rename(&new, &self.file).expect("renamed");
+    }
+
+    /// Where the configuration is.
+    pub fn directory(&self) -> &Path {
+        self.file.parent().expect("a directory")
+    }
+
+    /// Replaces the configuration and waits until it holds.
+    pub fn reconfigure(&self, config: &str) {
+        let before = self.generation();
+        self.write_config(config);
+        self.process.signal("HUP");
+        self.wait_for_generation(before + 1.0);
+    }
+
+    pub fn generation(&self) -> f64 {
+        self.metric("atlassian_authz_config_generation")
+    }
+
+    pub fn wait_for_generation(&self, number: f64) {
+        super::eventually("the changed configuration", || {
+            (self.generation() >= number).then_some(())
+        });
+    }
+
+    /// `/statusz`.
+    pub fn status(&self) -> Value {
+        serde_json::from_str(&self.admin_page("/statusz").1).expect("JSON")
     }
 
     /// Asks directly, without Envoy.
@@ -133,6 +171,28 @@ impl Service {
             .filter_map(|line| serde_json::from_str::<Value>(line).ok());
         lines.filter(|line| line["message"] == "check").collect()
     }
+}
+
+/// With the sections that a test leaves out.
+pub fn whole(config: &str) -> String {
+    let mut text = config.to_owned();
+    for (section, default) in [
+        (
+            "listen:",
+            "listen: { grpc: 127.0.0.1:0, admin: 127.0.0.1:0 }\n",
+        ),
+        ("log:", "log: { level: trace, format: json }\n"),
+        ("outbound:", "outbound: { allow_loopback_http: true }\n"),
+        (
+            "shutdown:",
+            "shutdown: { drain_delay: 0s, drain_timeout: 5s }\n",
+        ),
+    ] {
+        if !text.lines().any(|line| line.starts_with(section)) {
+            text.push_str(default);
+        }
+    }
+    text
 }
 
 /// One connection to a service.

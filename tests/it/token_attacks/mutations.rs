@@ -8,7 +8,7 @@ use atlassian_authz::{
     app::App,
     clock::{Clock, Now, SystemClock},
     config::Config,
-    grpc::AuthorizationService,
+    grpc::Checks,
 };
 use proptest::{
     prelude::*,
@@ -30,7 +30,7 @@ use crate::support::{
 /// The walk as the service runs it, on a clock of the test's.
 pub struct Inside {
     runtime: Runtime,
-    service: AuthorizationService,
+    service: Arc<Checks>,
 }
 
 impl Inside {
@@ -44,7 +44,7 @@ impl Inside {
             let mut app = App::build(config, Arc::new(SystemClock)).expect("builds");
             app.keep_keys_fresh(&TaskTracker::new());
             app.providers_tried().await;
-            app.service.clone()
+            Arc::clone(app.checks())
         });
         Self { runtime, service }
     }

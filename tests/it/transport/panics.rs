@@ -12,7 +12,7 @@ use std::{
 };
 
 use atlassian_authz::{
-    app::App,
+    app::{App, Control},
     clock::{Clock, Now, SystemClock},
     config::Config,
     telemetry,
@@ -73,9 +73,11 @@ fn serve(directory: &Path) {
     };
     runtime().block_on(async {
         // Nobody stops it: it ends with its parent's test.
-        let (_stop, stopped) = mpsc::channel(1);
+        let (_stop, stop) = mpsc::channel(1);
+        let (_reload, reload) = mpsc::channel(1);
         let app = App::build(config, Arc::new(clock)).expect("an application");
-        app.serve(stopped).await.expect("serves");
+        let control = Control { stop, reload };
+        Box::pin(app.serve(control, None)).await.expect("serves");
     });
 }
 

@@ -1,6 +1,6 @@
 //! The member `username` of a provider.
 
-use std::{collections::HashMap, fs};
+use std::collections::HashMap;
 
 use super::{Resolver, Section};
 use crate::{
@@ -186,7 +186,7 @@ impl Resolver<'_> {
 
     /// Exact pairs. Every name is judged now, so that a typing error is found before a user is.
     fn map(&mut self, section: &Section<'_>, file: &str, rule: &mut UsernameRule) {
-        let read = fs::read_to_string(self.path(file));
+        let read = self.inputs.text(&self.path(file));
         let judged = read
             .map_err(|error| Problems::unreadable(file, &error))
             .and_then(|text| judged(file, &text, rule));
