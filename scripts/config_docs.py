@@ -114,6 +114,8 @@ class Schema:
             self.sections.append((path, node))
             for key, member in self.ordered(node):
                 self.collect(f"{path}.{key}" if path else key, member)
+        elif node.get("additionalProperties"):
+            self.collect(path, node["additionalProperties"])
 
     @staticmethod
     def ordered(node):
@@ -142,7 +144,8 @@ class Schema:
         node = self.resolve(node)
         sentences = [node.get("description", "").replace("\n", " ")]
         words = self.resolve(node.get("items", {})) if node.get("type") == "array" else node
-        sentences += [f"<br>`{word['const']}`: {word['description']}" for word in words.get("oneOf", [])]
+        # A line end would end the row of the table.
+        sentences += [f"<br>`{word['const']}`: {word['description']}".replace("\n", " ") for word in words.get("oneOf", [])]
         low, high = node.get("minimum"), node.get("maximum")
         if low is not None and high is not None:
             sentences.append(f"From {low} to {high}.")
