@@ -23,17 +23,17 @@ WITHOUT_KEYCLOAK := $(if $(filter 1,$(SKIP_KEYCLOAK)),$(COMMA) WITHOUT Keycloak 
 WITHOUT_TOMCAT := $(if $(filter 1,$(SKIP_TOMCAT)),$(COMMA) WITHOUT Tomcat (SKIP_TOMCAT=1))
 WITHOUT_PROMTOOL := $(if $(filter 1,$(SKIP_PROMTOOL)),$(COMMA) WITHOUT promtool (SKIP_PROMTOOL=1))
 
-.PHONY: help demo test setup lint unit deploy bench docs deny clean
+.PHONY: help demo test setup lint unit deploy bench docs docs-check deny clean
 
 help: ## Show this
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 18
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 18
 
 demo: ## A real Envoy, a real OIDC server, a stand-in for Jira: see it work (5 minutes the first time)
 	@scripts/setup.py envoy oidc
 	cargo build --release --locked
 	@scripts/demo.py
 
-test: setup lint unit deploy ## Everything: lints, unit and property tests, attacks through the real Envoy, Keycloak, Tomcat, manifests, alerts
+test: setup lint unit deploy docs-check ## Everything: lints, unit and property tests, attacks through the real Envoy, Keycloak, Tomcat, manifests, alerts, pages
 	@scripts/demo.py --once --binary $(BINARY)
 	@echo "make test: passed$(WITHOUT_KEYCLOAK)$(WITHOUT_TOMCAT)$(WITHOUT_PROMTOOL)"
 
@@ -53,6 +53,11 @@ deploy: ## Render and validate every manifest, test the alerts
 	cargo build --locked
 	$(PYTHON) tests/deploy/validate.py --binary $(BINARY)
 	$(PYTHON) tests/deploy/test_validate.py
+
+docs-check: ## Does what the pages name exist? Tests, links, commands, metrics
+	cargo build --locked
+	$(PYTHON) tests/docs/check.py --binary $(BINARY)
+	$(PYTHON) tests/docs/test_check.py
 
 bench: ## Cost of a check beside a server that does nothing, as ratios (3 minutes)
 	cargo bench --locked --bench load
