@@ -357,10 +357,10 @@ def metric_problems(page: Page, known: metrics.Metrics) -> Problems:
         if block.language == "promql":
             for offset, line in enumerate(block.text.splitlines()):
                 query = re.sub(r"\s+#.*", "", line)
-                if metrics.PREFIX in query:
+                # A name that does not exist has been told above, and its labels are not known.
+                if metrics.PREFIX in query and not metrics.names_problems(query, known):
                     for problem in metrics.query_problems(query, known, {}):
-                        if not problem.startswith("there is no metric"):
-                            yield block.line + offset, problem
+                        yield block.line + offset, problem
 
 
 # --- all ------------------------------------------------------------------------------------------------------------------------
