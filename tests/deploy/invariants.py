@@ -38,7 +38,10 @@ class World:
     envoy: Object
     mesh: Object
     config: Object
-    secret_example: list[Object]
+    # What nothing applies: shapes of Secrets, the products' NetworkPolicy, the Job that prepares a database.
+    examples: list[Object]
+    # Whether a changed configuration is to reach the running pods instead of making new ones.
+    hot_reload: bool = False
 
     def one(self, kind: str, *, among: str = "kubernetes") -> Object:
         found = [o for o in getattr(self, among) if o["kind"] == kind]
@@ -67,6 +70,47 @@ class World:
         host, _, port = self.config["listen"][which].rpartition(":")
         return host, int(port)
 
+    @property
+    def listening(self) -> dict[str, int]:
+        return {which: self.listen(which)[1] for which in ("grpc", "admin", "health") if which in self.config["listen"]}
+
+    @property
+    def probed(self) -> int:
+        """Where the kubelet asks: it speaks no TLS."""
+        return self.listening.get("health") or self.listening["grpc"]
+
+    @property
+    def store(self) -> str | None:
+        """Which kind of database holds API tokens. A URL in a file is PostgreSQL's: only that one has a password."""
+        if not (tokens := self.config.get("api_tokens")):
+            return None
+        return "sqlite" if str(tokens["store"]).startswith("sqlite:") else "postgres"
+
+    @property
+    def policies(self) -> list[Object]:
+        """The NetworkPolicies of the pods, which add up."""
+        if not (found := [o["spec"] for o in self.kubernetes if o["kind"] == "NetworkPolicy"]):
+            raise LookupError("no NetworkPolicy")
+        return found
+
+    @property
+    def replicas(self) -> int:
+        scalers = [o["spec"] for o in self.kubernetes if o["kind"] == "HorizontalPodAutoscaler"]
+        return min(s["minReplicas"] for s in scalers) if scalers else self.one("Deployment")["spec"].get("replicas", 1)
+
+    @property
+    def pods(self) -> Iterator[tuple[str, Object]]:
+        """Every pod that runs something of ours."""
+        for rendered in (self.one("Deployment"), *(o for o in self.examples if o["kind"] == "Job")):
+            yield f"{rendered['kind']} {rendered['metadata']['name']}", rendered["spec"]["template"]["spec"]
+
+    @property
+    def secrets(self) -> dict[str, set[str]]:
+        """The keys of every Secret, by its name: as an example shows them, or as cert-manager writes them."""
+        shown = {o["metadata"]["name"]: set(o["stringData"]) for o in self.examples if o["kind"] == "Secret"}
+        issued = {o["spec"]["secretName"]: {"tls.crt", "tls.key", "ca.crt"} for o in self.kubernetes if o["kind"] == "Certificate"}
+        return shown | issued
+
     def policy(self, action: str) -> Object:
         found = [o for o in self.istio if o["kind"] == "AuthorizationPolicy" and o["spec"].get("action", "ALLOW") == action]
         if len(found) != 1:
@@ -93,10 +137,12 @@ def check(name: str, where: str) -> Callable[[Check], Check]:
     return register
 
 
-def run(world: World) -> dict[str, list[str]]:
-    """Problems by check name; an empty list is a pass."""
+def run(world: World, within: str = "deploy") -> dict[str, list[str]]:
+    """Problems by check name; an empty list is a pass. `within`: only the checks of that part of the tree."""
     results = {}
-    for name, (_, function) in CHECKS.items():
+    for name, (where, function) in CHECKS.items():
+        if not where.startswith(within):
+            continue
         try:
             results[name] = list(function(world))
         except (LookupError, TypeError, ValueError, AttributeError) as error:
@@ -127,6 +173,19 @@ def mounted(w: World, path: str) -> tuple[Object, Object]:
     raise LookupError(f"nothing is mounted at {path}")
 
 
+def containers_of(pod: Object) -> Iterator[Object]:
+    yield from pod.get("initContainers", [])
+    yield from pod["containers"]
+
+
+def strings(value: Any, path: str = "") -> Iterator[tuple[str, str]]:
+    """Every text of a document, with where it is."""
+    for key, inner in value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ():
+        yield from strings(inner, f"{path}.{key}" if path else str(key))
+    if isinstance(value, str):
+        yield path, value
+
+
 def namespace_of(peer: Object) -> str | None:
     return peer.get("namespaceSelector", {}).get("matchLabels", {}).get("kubernetes.io/metadata.name")
 
@@ -134,7 +193,7 @@ def namespace_of(peer: Object) -> str | None:
 # --- the pods -------------------------------------------------------------------------------------------------------------------
 
 
-@check("probe-services", "deploy/kubernetes/deployment.yaml")
+@check("probe-services", "deploy/kubernetes/base/deployment.yaml")
 def probe_services(w: World) -> Iterator[str]:
     for probe, expected in (("livenessProbe", {"liveness"}), ("readinessProbe", {"readiness"}), ("startupProbe", HEALTH_SERVICES)):
         service = w.container[probe]["grpc"].get("service", "")
@@ -144,31 +203,34 @@ def probe_services(w: World) -> Iterator[str]:
             yield f"{probe} asks for {service!r}, expected {' or '.join(sorted(map(repr, expected)))}"
 
 
-@check("probe-port", "deploy/kubernetes/deployment.yaml")
+@check("probe-port", "deploy/kubernetes/base/deployment.yaml")
 def probe_port(w: World) -> Iterator[str]:
-    _, port = w.listen("grpc")
+    port = w.probed
     for probe in ("livenessProbe", "readinessProbe", "startupProbe"):
         if (probed := w.container[probe]["grpc"]["port"]) != port:
             yield f"{probe} asks port {probed}, the config listens on {port}"
+    if "grpc_tls" in w.config["listen"] and "health" not in w.config["listen"]:
+        yield "the kubelet's probes speak no TLS, and no port answers without it: set listen.health"
 
 
 @check("listen-addresses", "deploy/kubernetes/config.yaml")
 def listen_addresses(w: World) -> Iterator[str]:
-    for which in ("grpc", "admin"):
+    if missing := {"grpc", "admin"} - set(w.listening):
+        yield f"left to their defaults: {sorted(missing)}"
+    for which in w.listening:
         host, _ = w.listen(which)
         if host != "0.0.0.0":
             yield f"listen.{which} is bound to {host}: Envoy, the kubelet and Prometheus come to the pod's address"
 
 
-@check("container-ports", "deploy/kubernetes/deployment.yaml")
+@check("container-ports", "deploy/kubernetes/base/deployment.yaml")
 def container_ports(w: World) -> Iterator[str]:
     declared = {p["name"]: p["containerPort"] for p in w.container["ports"]}
-    expected = {which: w.listen(which)[1] for which in ("grpc", "admin")}
-    if declared != expected:
-        yield f"the container declares {declared}, the config listens on {expected}"
+    if declared != w.listening:
+        yield f"the container declares {declared}, the config listens on {w.listening}"
 
 
-@check("grace-period", "deploy/kubernetes/deployment.yaml")
+@check("grace-period", "deploy/kubernetes/base/deployment.yaml")
 def grace_period(w: World) -> Iterator[str]:
     pod = w.pod["spec"]
     hook = w.container.get("lifecycle", {}).get("preStop", {})
@@ -182,7 +244,7 @@ def grace_period(w: World) -> Iterator[str]:
         yield f"terminationGracePeriodSeconds is {given}, the shutdown needs {needed:g}"
 
 
-@check("config-mount", "deploy/kubernetes/deployment.yaml")
+@check("config-mount", "deploy/kubernetes/base/deployment.yaml")
 def config_mount(w: World) -> Iterator[str]:
     args = w.container["args"]
     if args[:2] != ["serve", "--config"]:
@@ -196,11 +258,13 @@ def config_mount(w: World) -> Iterator[str]:
         yield f"the pods mount {volume['configMap']['name']}, the ConfigMap is {config_map['metadata']['name']}"
     if file not in config_map["data"]:
         yield f"the ConfigMap has no {file}"
-    if not re.search(r"-[a-z0-9]{10}$", config_map["metadata"]["name"]):
-        yield "the ConfigMap's name has no content hash: a change would not roll the pods"
+    annotations = w.pod["metadata"].get("annotations", {})
+    rolls = bool(re.search(r"-[a-z0-9]{10}$", config_map["metadata"]["name"])) or "checksum/config" in annotations
+    if rolls == w.hot_reload:
+        yield "a change would roll the pods" if rolls else "neither name nor annotation has a hash of the content: a change would not roll the pods"
 
 
-@check("secrets-mount", "deploy/kubernetes/deployment.yaml")
+@check("secrets-mount", "deploy/kubernetes/base/deployment.yaml")
 def secrets_mount(w: World) -> Iterator[str]:
     mount, volume = mounted(w, "/run/secrets/atlassian-authz")
     secret = volume["secret"]
@@ -210,54 +274,82 @@ def secrets_mount(w: World) -> Iterator[str]:
         yield "the mount is writable"
     if secret.get("defaultMode", 0o644) & 0o007:
         yield f"defaultMode {secret.get('defaultMode', 0o644):04o} lets everyone read the secrets"
-    if secret["secretName"] != w.secret_example[0]["metadata"]["name"]:
+    if secret["secretName"] not in w.secrets:
         yield "secret.example.yaml shows another name than the pods mount"
 
 
-@check("non-root", "deploy/kubernetes/deployment.yaml")
+@check("config-files-are-mounted", "deploy/kubernetes/config.yaml")
+def config_files_are_mounted(w: World) -> Iterator[str]:
+    """Files that the configuration names, and that are not there in the pod."""
+    volumes = {v["name"]: v for v in w.pod["spec"]["volumes"]}
+    for at, text in strings(w.config):
+        path = text.removeprefix("sqlite://")
+        if not path.startswith("/") or at.startswith("applications.") or "context_path" in at:
+            continue
+        mount = max((m for m in w.container["volumeMounts"] if path.startswith(m["mountPath"] + "/")), key=lambda m: len(m["mountPath"]), default=None)
+        if mount is None:
+            yield f"{at}: nothing is mounted where {path} should be"
+            continue
+        volume, key = volumes[mount["name"]], path.removeprefix(mount["mountPath"] + "/")
+        if "secret" in volume and key not in w.secrets.get(volume["secret"]["secretName"], set()):
+            yield f"{at}: the Secret {volume['secret']['secretName']} has no key {key}"
+        if "subPath" in mount:
+            yield f"{at}: a subPath mount is never updated"
+
+
+@check("non-root", "deploy/kubernetes/base/deployment.yaml")
 def non_root(w: World) -> Iterator[str]:
-    for name, context in (("pod", w.pod["spec"]["securityContext"]), ("container", w.container["securityContext"])):
-        if context.get("runAsNonRoot") is not True:
-            yield f"the {name} does not say runAsNonRoot"
-        if context.get("runAsUser", 1) == 0 or context.get("runAsGroup", 1) == 0:
-            yield f"the {name} runs as root"
+    for name, pod in w.pods:
+        for which, context in ((name, pod["securityContext"]), *((f"{name}, {c['name']}", c["securityContext"]) for c in containers_of(pod))):
+            if context.get("runAsNonRoot") is not True:
+                yield f"{which} does not say runAsNonRoot"
+            if context.get("runAsUser", 1) == 0 or context.get("runAsGroup", 1) == 0:
+                yield f"{which} runs as root"
 
 
-@check("locked-down", "deploy/kubernetes/deployment.yaml")
+@check("locked-down", "deploy/kubernetes/base/deployment.yaml")
 def locked_down(w: World) -> Iterator[str]:
-    pod, context = w.pod["spec"], w.container["securityContext"]
-    if context.get("readOnlyRootFilesystem") is not True:
-        yield "the root file system is writable"
-    if context.get("allowPrivilegeEscalation") is not False:
-        yield "privileges can be escalated"
-    if context.get("capabilities") != {"drop": ["ALL"]}:
-        yield f"capabilities are {context.get('capabilities')}"
-    if pod["securityContext"].get("seccompProfile", {}).get("type") != "RuntimeDefault":
-        yield "seccomp is not RuntimeDefault"
-    if context.get("privileged") or any(pod.get(k) for k in ("hostNetwork", "hostPID", "hostIPC")):
-        yield "the pod shares something of the host"
-    if pod.get("automountServiceAccountToken") is not False or w.one("ServiceAccount").get("automountServiceAccountToken") is not False:
-        yield "a token for the Kubernetes API is mounted"
-    if pod.get("serviceAccountName") != w.one("ServiceAccount")["metadata"]["name"]:
-        yield "the pods do not use the account of their own"
+    account = w.one("ServiceAccount")
+    for name, pod in w.pods:
+        for container in containers_of(pod):
+            which, context = f"{name}, {container['name']}", container["securityContext"]
+            if context.get("readOnlyRootFilesystem") is not True:
+                yield f"{which}: the root file system is writable"
+            if context.get("allowPrivilegeEscalation") is not False:
+                yield f"{which}: privileges can be escalated"
+            if context.get("capabilities") != {"drop": ["ALL"]}:
+                yield f"{which}: capabilities are {context.get('capabilities')}"
+            if context.get("privileged"):
+                yield f"{which} is privileged"
+        if pod["securityContext"].get("seccompProfile", {}).get("type") != "RuntimeDefault":
+            yield f"{name}: seccomp is not RuntimeDefault"
+        if any(pod.get(k) for k in ("hostNetwork", "hostPID", "hostIPC")):
+            yield f"{name} shares something of the host"
+        if pod.get("automountServiceAccountToken") is not False or account.get("automountServiceAccountToken") is not False:
+            yield f"{name}: a token for the Kubernetes API is mounted"
+        if pod.get("serviceAccountName") != account["metadata"]["name"]:
+            yield f"{name} does not use the account of its own"
     if w.one("Namespace")["metadata"]["labels"].get("pod-security.kubernetes.io/enforce") != "restricted":
         yield "the namespace does not enforce the restricted level"
 
 
-@check("resources", "deploy/kubernetes/deployment.yaml")
+@check("resources", "deploy/kubernetes/base/deployment.yaml")
 def resources(w: World) -> Iterator[str]:
-    given = w.container["resources"]
-    for kind, names in (("requests", ("cpu", "memory")), ("limits", ("memory",))):
-        for name in names:
-            if name not in given.get(kind, {}):
-                yield f"no {kind}.{name}"
+    for name, pod in w.pods:
+        for container in containers_of(pod):
+            for kind, names in (("requests", ("cpu", "memory")), ("limits", ("memory",))):
+                for resource in names:
+                    if resource not in container["resources"].get(kind, {}):
+                        yield f"{name}, {container['name']}: no {kind}.{resource}"
 
 
-@check("survives-a-node", "deploy/kubernetes")
+@check("survives-a-node", "deploy/kubernetes/base/deployment.yaml")
 def survives_a_node(w: World) -> Iterator[str]:
+    if w.store == "sqlite":
+        return  # one-pod-for-one-file
     spec, labels = w.one("Deployment")["spec"], w.pod["metadata"]["labels"]
-    if spec["replicas"] < 2:
-        yield f"{spec['replicas']} replica"
+    if w.replicas < 2:
+        yield f"{w.replicas} replica"
     if not selects(spec["selector"], labels):
         yield "the Deployment does not select its own pods"
     if spec["strategy"]["rollingUpdate"]["maxUnavailable"] != 0:
@@ -268,15 +360,91 @@ def survives_a_node(w: World) -> Iterator[str]:
     budget = w.one("PodDisruptionBudget")["spec"]
     if not selects(budget["selector"], labels):
         yield "the PodDisruptionBudget does not select the pods"
-    unavailable = budget.get("maxUnavailable", spec["replicas"] - budget.get("minAvailable", spec["replicas"]))
-    if not 1 <= unavailable < spec["replicas"]:
-        yield f"the PodDisruptionBudget lets {unavailable} of {spec['replicas']} pods be evicted"
+    unavailable = budget.get("maxUnavailable", w.replicas - budget.get("minAvailable", w.replicas))
+    if not 1 <= unavailable < w.replicas:
+        yield f"the PodDisruptionBudget lets {unavailable} of {w.replicas} pods be evicted"
+
+
+@check("scales-with-load", "deploy/kubernetes/base/horizontalpodautoscaler.yaml")
+def scales_with_load(w: World) -> Iterator[str]:
+    if w.store == "sqlite":
+        return  # one-pod-for-one-file
+    scaler, deployment = w.one("HorizontalPodAutoscaler")["spec"], w.one("Deployment")
+    target = scaler["scaleTargetRef"]
+    if (target["kind"], target["name"]) != ("Deployment", deployment["metadata"]["name"]):
+        yield f"it scales {target['kind']} {target['name']}"
+    if "replicas" in deployment["spec"]:
+        yield "the Deployment says replicas: every apply would undo what the autoscaler decided"
+    if scaler["maxReplicas"] <= scaler["minReplicas"]:
+        yield f"from {scaler['minReplicas']} to {scaler['maxReplicas']} is no range"
+    if [m["resource"]["name"] for m in scaler["metrics"]] != ["cpu"]:
+        yield "it goes by something else than CPU"
+    if "cpu" not in w.container["resources"].get("requests", {}):
+        yield "a share of a CPU request that there is not"
+
+
+@check("one-pod-for-one-file", "deploy/kubernetes/base/deployment.yaml")
+def one_pod_for_one_file(w: World) -> Iterator[str]:
+    """SQLite: two pods must never have the file, and the service must be able to keep it to itself."""
+    claims = {v["name"]: v["persistentVolumeClaim"]["claimName"] for v in w.pod["spec"]["volumes"] if "persistentVolumeClaim" in v}
+    if w.store != "sqlite":
+        if claims:
+            yield f"volumes that nothing needs: {sorted(claims)}"
+        return
+    deployment = w.one("Deployment")["spec"]
+    if deployment.get("replicas") != 1 or any(o["kind"] == "HorizontalPodAutoscaler" for o in w.kubernetes):
+        yield "more than one pod"
+    if deployment["strategy"]["type"] != "Recreate":
+        yield "a roll-out starts the new pod before the old one has let go of the volume"
+    directory = w.config["api_tokens"]["store"].removeprefix("sqlite://").rpartition("/")[0]
+    mount = next((m for m in w.container["volumeMounts"] if directory.startswith(m["mountPath"] + "/") and m["name"] in claims), None)
+    if mount is None:
+        yield f"{directory} is no directory of its own on a volume: the kubelet makes a volume's top directory writable to the group"
+        return
+    if claims[mount["name"]] not in {o["metadata"]["name"] for o in w.kubernetes if o["kind"] == "PersistentVolumeClaim"}:
+        yield f"there is no claim {claims[mount['name']]}"
+    prepared = [a for c in w.pod["spec"].get("initContainers", []) for a in c.get("args", []) if f"mkdir -p {directory}\n" in a]
+    if not any(f"find {directory} -type d -exec chmod 0700" in a and f"find {directory} -type f -exec chmod 0600" in a for a in prepared):
+        yield f"nothing makes {directory} private, and the service refuses it"
+
+
+@check("tls-agrees", "deploy/kubernetes/config.yaml")
+def tls_agrees(w: World) -> Iterator[str]:
+    """With TLS on the Check port: its certificate, that of its clients, and what the Service says of it."""
+    tls = w.config["listen"].get("grpc_tls")
+    certificates = [o["spec"] for o in w.kubernetes if o["kind"] == "Certificate"]
+    if not tls:
+        if certificates:
+            yield "certificates that nothing uses"
+        return
+    service = w.one("Service")
+    if any(p.get("appProtocol") == "kubernetes.io/h2c" for p in service["spec"]["ports"]):
+        yield "appProtocol says that the port speaks HTTP/2 without TLS"
+    _, volume = mounted(w, tls["certificate"].rpartition("/")[0])
+    own = [c for c in certificates if c["secretName"] == volume["secret"]["secretName"]]
+    name = f"{service['metadata']['name']}.{service['metadata']['namespace']}.svc.cluster.local"
+    if not any(name in c["dnsNames"] and "server auth" in c["usages"] for c in own):
+        yield f"no certificate in {volume['secret']['secretName']} is for {name}"
+    if volume["secret"].get("defaultMode", 0o644) & 0o007:
+        yield "everyone may read the key"
+    if not (clients := tls.get("clients")) or not clients.get("names"):
+        yield "any client of the CA, or any at all, may call"
+        return
+    issued = {n for c in certificates if "client auth" in c.get("usages", []) and own and c["issuerRef"] == own[0]["issuerRef"] for n in c["dnsNames"]}
+    if missing := set(clients["names"]) - issued:
+        yield f"no client certificate has the names {sorted(missing)}"
+    issuers = {o["metadata"]["name"]: o["spec"] for o in w.kubernetes if o["kind"] == "Issuer"}
+    for certificate in certificates:
+        if certificate["issuerRef"]["kind"] != "Issuer" or certificate["issuerRef"]["name"] not in issuers:
+            yield f"{certificate['secretName']}: no Issuer of this namespace signs it"
+        elif not certificate.get("isCA") and not certificate["privateKey"].get("rotationPolicy") == "Always":
+            yield f"{certificate['secretName']}: a renewal keeps the key"
 
 
 # --- who reaches them -----------------------------------------------------------------------------------------------------------
 
 
-@check("service-port", "deploy/kubernetes/service.yaml")
+@check("service-port", "deploy/kubernetes/base/service.yaml")
 def service_port(w: World) -> Iterator[str]:
     service = w.one("Service")
     ports = {p["name"]: p["containerPort"] for p in w.container["ports"]}
@@ -298,44 +466,80 @@ def service_port(w: World) -> Iterator[str]:
         yield f"a Service of type {service['spec']['type']} is reachable from outside the cluster"
 
 
-@check("network-policy-ingress", "deploy/kubernetes/networkpolicy.yaml")
+@check("network-policy-ingress", "deploy/kubernetes/base/networkpolicy.yaml")
 def network_policy_ingress(w: World) -> Iterator[str]:
-    policy = w.one("NetworkPolicy")["spec"]
-    if not selects(policy["podSelector"], w.pod["metadata"]["labels"]):
-        yield "the policy does not select the pods"
-    if "Ingress" not in policy["policyTypes"]:
-        yield "policyTypes lacks Ingress"
+    if not any("Ingress" in policy["policyTypes"] for policy in w.policies):
+        yield "no policyTypes have Ingress"
+    # The kubelet comes from the node and needs no rule: nobody else is to reach the port for its probes.
     listening = {w.listen("grpc")[1], w.listen("admin")[1]}
     opened = set()
-    for rule in policy["ingress"]:
-        ports = {p.get("port") for p in rule.get("ports", [{}])}
-        opened |= ports
-        if not ports <= listening:
-            yield f"a rule opens {ports - listening}"
-        if len(ports) != 1:
-            yield "a rule opens several ports to the same peers"
-        if not rule.get("from") or not all(namespace_of(peer) for peer in rule["from"]):
-            yield f"{ports} is not limited to named namespaces"
+    for policy in w.policies:
+        if not selects(policy["podSelector"], w.pod["metadata"]["labels"]):
+            yield "a policy does not select the pods"
+        for rule in policy.get("ingress", []):
+            ports = {p.get("port") for p in rule.get("ports", [{}])}
+            opened |= ports
+            if not ports <= listening:
+                yield f"a rule opens {ports - listening}"
+            if len(ports) != 1:
+                yield "a rule opens several ports to the same peers"
+            if not rule.get("from") or not all(namespace_of(peer) for peer in rule["from"]):
+                yield f"{ports} is not limited to named namespaces"
     if missing := listening - opened:
         yield f"nobody may reach {missing}"
 
 
-@check("network-policy-egress", "deploy/kubernetes/networkpolicy.yaml")
+@check("network-policy-egress", "deploy/kubernetes/base/networkpolicy.yaml")
 def network_policy_egress(w: World) -> Iterator[str]:
-    policy = w.one("NetworkPolicy")["spec"]
-    if "Egress" not in policy["policyTypes"]:
-        yield "policyTypes lacks Egress"
-    opened = {(p.get("protocol", "TCP"), p.get("port")) for rule in policy["egress"] for p in rule.get("ports", [{}])}
-    if opened != {("UDP", 53), ("TCP", 53), ("TCP", 443)}:
-        yield f"egress is {sorted(opened, key=str)}, expected DNS and 443"
+    if not any("Egress" in policy["policyTypes"] for policy in w.policies):
+        yield "no policyTypes have Egress"
+    anywhere, somewhere = set(), set()
+    for rule in (rule for policy in w.policies for rule in policy.get("egress", [])):
+        narrow = rule.get("to") and all(namespace_of(peer) or peer.get("ipBlock", {}).get("cidr") not in (None, "0.0.0.0/0", "::/0") for peer in rule["to"])
+        (somewhere if narrow else anywhere).update((p.get("protocol", "TCP"), p.get("port")) for p in rule.get("ports", [{}]))
+    if anywhere != {("TCP", 443)}:
+        yield f"egress to anywhere is {sorted(anywhere, key=str)}, expected 443"
+    expected = {("UDP", 53), ("TCP", 53)} | ({("TCP", 5432)} if w.store == "postgres" else set())
+    if somewhere != expected:
+        yield f"egress to named peers is {sorted(somewhere, key=str)}, expected {sorted(expected)}"
 
 
-@check("no-secret-values", "deploy")
+# The HTTP ports of the products.
+PRODUCT_PORTS = {8080, 8090, 7990}
+
+
+@check("product-is-closed", "deploy/kubernetes/product-networkpolicy.example.yaml")
+def product_is_closed(w: World) -> Iterator[str]:
+    found = [o for o in w.examples if o["kind"] == "NetworkPolicy"]
+    if len(found) != 1:
+        raise LookupError(f"{len(found)} examples of a NetworkPolicy, expected one")
+    policy, gateway = found[0]["spec"], w.policy("CUSTOM")
+    if policy["policyTypes"] != ["Ingress"] or not policy["podSelector"].get("matchLabels"):
+        yield "it does not say which pods it closes"
+    (target,) = gateway["spec"]["targetRefs"]
+    door = {
+        "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": gateway["metadata"]["namespace"]}},
+        "podSelector": {"matchLabels": {"gateway.networking.k8s.io/gateway-name": target["name"]}},
+    }
+    opened = set()
+    for rule in policy["ingress"]:
+        ports = {p.get("port") for p in rule.get("ports", [{}])}
+        opened |= ports
+        if ports & (PRODUCT_PORTS | {None}):
+            if rule.get("from") != [door]:
+                yield f"{sorted(ports, key=str)} is open to more than the gateway's pods"
+        elif rule.get("from") != [{"podSelector": policy["podSelector"]}]:
+            yield f"{sorted(ports)} is open to more than the product's own pods"
+    if not opened & PRODUCT_PORTS:
+        yield "nobody may reach the product"
+
+
+@check("no-secret-values", "deploy/kubernetes")
 def no_secret_values(w: World) -> Iterator[str]:
     for rendered in (*w.kubernetes, *w.istio, *w.envoy_gateway):
         if rendered["kind"] == "Secret":
             yield f"the kustomization applies Secret {rendered['metadata']['name']}"
-    for example in w.secret_example:
+    for example in (o for o in w.examples if o["kind"] == "Secret"):
         if "data" in example:
             yield "secret.example.yaml has data: show placeholders under stringData"
         for key, value in example.get("stringData", {}).items():
@@ -516,7 +720,7 @@ def mesh_network_policy(w: World) -> Iterator[str]:
 @check("gateway-namespace-agrees", "deploy")
 def gateway_namespace_agrees(w: World) -> Iterator[str]:
     gateway, grpc = w.policy("CUSTOM")["metadata"]["namespace"], w.listen("grpc")[1]
-    for rule in w.one("NetworkPolicy")["spec"]["ingress"]:
+    for rule in (rule for policy in w.policies for rule in policy.get("ingress", [])):
         if grpc in {p.get("port") for p in rule.get("ports", [])} and gateway not in map(namespace_of, rule["from"]):
             yield f"the NetworkPolicy does not let {gateway}, the Gateway's namespace, reach {grpc}"
 

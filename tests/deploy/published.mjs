@@ -14,6 +14,8 @@ const PACKAGES = [
   [/(^|\.)istio\.io$/, "@kubernetes-models/istio"],
   [/^gateway\.networking\.k8s\.io$/, "@kubernetes-models/gateway-api"],
   [/^gateway\.envoyproxy\.io$/, "@kubernetes-models/envoy-gateway"],
+  [/^cert-manager\.io$/, "@kubernetes-models/cert-manager"],
+  [/^monitoring\.coreos\.com$/, "@kubernetes-models/prometheus-operator"],
 ];
 const NO_SCHEMA = "no published schema for";
 

@@ -46,6 +46,38 @@ def mount(w: World, name: str) -> dict[str, Any]:
     return next(m for m in w.container["volumeMounts"] if m["name"] == name)
 
 
+def volume(w: World, name: str) -> dict[str, Any]:
+    return next(v for v in w.pod["spec"]["volumes"] if v["name"] == name)
+
+
+def scaler(w: World) -> dict[str, Any]:
+    return w.one("HorizontalPodAutoscaler")["spec"]
+
+
+def product(w: World) -> dict[str, Any]:
+    return next(o["spec"] for o in w.examples if o["kind"] == "NetworkPolicy")
+
+
+def secret_example(w: World) -> dict[str, Any]:
+    return next(o for o in w.examples if o["kind"] == "Secret")
+
+
+def job(w: World) -> dict[str, Any]:
+    return next(o["spec"]["template"]["spec"] for o in w.examples if o["kind"] == "Job")
+
+
+def certificate(w: World, name: str) -> dict[str, Any]:
+    return next(o["spec"] for o in w.kubernetes if o["kind"] == "Certificate" and o["metadata"]["name"] == name)
+
+
+def database(w: World) -> dict[str, Any]:
+    return next(o["spec"]["egress"][0] for o in w.kubernetes if o["metadata"]["name"] == "atlassian-authz-database")
+
+
+def preparation(w: World) -> dict[str, Any]:
+    return w.pod["spec"]["initContainers"][0]
+
+
 def secret_volume(w: World) -> dict[str, Any]:
     return next(v["secret"] for v in w.pod["spec"]["volumes"] if "secret" in v)
 
@@ -120,6 +152,7 @@ BROKEN: list[tuple[str, str, Break]] = [
     ("grace-period", "a longer drain in the config", lambda w: put(w.config, "shutdown", {"drain_delay": "30s"})),
     ("grace-period", "Kubernetes' default after a sleep", lambda w: put(w.container, "lifecycle", {"preStop": {"sleep": {"seconds": 20}}})),
     ("config-mount", "another directory", lambda w: put(mount(w, "config"), "mountPath", "/config")),
+    ("config-files-are-mounted", "a file from nowhere", lambda w: put(w.config["providers"][0], "ca_file", "/etc/ssl/company.pem")),
     ("config-mount", "no content hash", lambda w: put(w.one("ConfigMap")["metadata"], "name", "atlassian-authz-config")),
     ("config-mount", "subPath", lambda w: put(mount(w, "config"), "subPath", "config.yaml")),
     ("secrets-mount", "required Secret", lambda w: pop(secret_volume(w), "optional")),
@@ -135,7 +168,15 @@ BROKEN: list[tuple[str, str, Break]] = [
     ("locked-down", "API token", lambda w: put(w.pod["spec"], "automountServiceAccountToken", True)),
     ("locked-down", "lax namespace", lambda w: pop(w.one("Namespace")["metadata"]["labels"], "pod-security.kubernetes.io/enforce")),
     ("resources", "no memory limit", lambda w: pop(w.container["resources"]["limits"], "memory")),
-    ("survives-a-node", "one replica", lambda w: put(w.one("Deployment")["spec"], "replicas", 1)),
+    ("survives-a-node", "one replica", lambda w: put(scaler(w), "minReplicas", 1)),
+    ("scales-with-load", "another Deployment", lambda w: put(scaler(w)["scaleTargetRef"], "name", "other")),
+    ("scales-with-load", "a number beside it", lambda w: put(w.one("Deployment")["spec"], "replicas", 3)),
+    ("scales-with-load", "no range", lambda w: put(scaler(w), "maxReplicas", 3)),
+    ("scales-with-load", "memory", lambda w: put(scaler(w)["metrics"][0]["resource"], "name", "memory")),
+    ("scales-with-load", "a share of nothing", lambda w: pop(w.container["resources"]["requests"], "cpu")),
+    ("one-pod-for-one-file", "a volume that nothing needs", lambda w: put(volume(w, "secrets"), "persistentVolumeClaim", {"claimName": "x"})),
+    ("tls-agrees", "certificates that nothing uses", lambda w: w.kubernetes.append({"kind": "Certificate", "metadata": {"name": "x"}, "spec": {"secretName": "x"}})),
+    ("probe-port", "TLS where the kubelet asks", lambda w: put(w.config["listen"], "grpc_tls", {"certificate": "/c", "key": "/k"})),
     ("survives-a-node", "no spread", lambda w: pop(w.pod["spec"], "topologySpreadConstraints")),
     ("survives-a-node", "budget of other pods", lambda w: put(w.one("PodDisruptionBudget")["spec"]["selector"], "matchLabels", {"a": "b"})),
     ("survives-a-node", "budget that blocks every drain", lambda w: put(w.one("PodDisruptionBudget")["spec"], "maxUnavailable", 0)),
@@ -149,8 +190,14 @@ BROKEN: list[tuple[str, str, Break]] = [
     ("network-policy-ingress", "a label anyone may set", lambda w: put(ingress(w, 9001), "from", namespaces({"gateway": "true"}))),
     ("network-policy-ingress", "ingress not governed", lambda w: put(w.one("NetworkPolicy")["spec"], "policyTypes", ["Egress"])),
     ("network-policy-egress", "everything", lambda w: w.one("NetworkPolicy")["spec"]["egress"].append({})),
-    ("no-secret-values", "Secret applied", lambda w: w.kubernetes.append(w.secret_example[0])),
-    ("no-secret-values", "real value in the example", lambda w: put(w.secret_example[0]["stringData"], "legacy-client-secret", "hunter2")),
+    ("network-policy-egress", "443 to one only", lambda w: put(w.one("NetworkPolicy")["spec"]["egress"][1], "to", namespaces({"kubernetes.io/metadata.name": "sso"}))),
+    ("product-is-closed", "the gateway's whole namespace", lambda w: pop(product(w)["ingress"][0]["from"][0], "podSelector")),
+    ("product-is-closed", "another namespace", lambda w: product(w)["ingress"][0]["from"].extend(namespaces({"kubernetes.io/metadata.name": "default"}))),
+    ("product-is-closed", "every port to the other nodes", lambda w: pop(product(w)["ingress"][1], "ports")),
+    ("product-is-closed", "everyone", lambda w: put(product(w)["ingress"][1], "from", namespaces({}))),
+    ("product-is-closed", "no door", lambda w: product(w)["ingress"].pop(0)),
+    ("no-secret-values", "Secret applied", lambda w: w.kubernetes.append(secret_example(w))),
+    ("no-secret-values", "real value in the example", lambda w: put(secret_example(w)["stringData"], "legacy-client-secret", "hunter2")),
     ("no-secret-values", "client secret in the config", lambda w: put(w.config["providers"][0], "introspection", {"client_secret": "hunter2"})),
     ("no-secret-values", "password in a URL", lambda w: put(w.config, "api_tokens", {"store": "postgres://authz:hunter2@db/authz"})),
     ("no-secret-values", "password in the environment", lambda w: put(w.container, "env", [{"name": "PG_PASSWORD", "value": "hunter2"}])),
@@ -235,6 +282,51 @@ BROKEN: list[tuple[str, str, Break]] = [
     ("gateway-encrypts", "no CA", lambda w: pop(gateway(w, "BackendTLSPolicy")["validation"], "caCertificateRefs")),
 ]
 
+SQLITE, POSTGRES, CERT_MANAGER = (f"deploy/kubernetes/overlays/{name}" for name in ("sqlite-single", "postgres", "cert-manager"))
+
+# (the overlay, the check that must fail, what is wrong, how to make it so)
+BROKEN_OVERLAYS: list[tuple[str, str, str, Break]] = [
+    (SQLITE, "one-pod-for-one-file", "two pods", lambda w: put(w.one("Deployment")["spec"], "replicas", 2)),
+    (SQLITE, "one-pod-for-one-file", "an autoscaler", lambda w: w.kubernetes.append({"kind": "HorizontalPodAutoscaler", "metadata": {"name": "x"}, "spec": {"minReplicas": 1}})),
+    (SQLITE, "one-pod-for-one-file", "two pods during a roll-out", lambda w: put(w.one("Deployment")["spec"]["strategy"], "type", "RollingUpdate")),
+    (SQLITE, "one-pod-for-one-file", "the volume's top directory", lambda w: put(w.config["api_tokens"], "store", "sqlite:///var/lib/atlassian-authz/tokens.db")),
+    (SQLITE, "one-pod-for-one-file", "a directory of the image", lambda w: put(w.config["api_tokens"], "store", "sqlite:///srv/private/tokens.db")),
+    (SQLITE, "one-pod-for-one-file", "nobody prepares it", lambda w: pop(w.pod["spec"], "initContainers")),
+    (SQLITE, "one-pod-for-one-file", "another directory is prepared", lambda w: put(preparation(w), "args", [preparation(w)["args"][0].replace("private", "store")])),
+    (SQLITE, "one-pod-for-one-file", "no claim", lambda w: put(w.one("PersistentVolumeClaim")["metadata"], "name", "other")),
+    (SQLITE, "config-files-are-mounted", "no pepper", lambda w: pop(secret_example(w)["stringData"], "pepper")),
+    (SQLITE, "locked-down", "the preparation is root's", lambda w: put(preparation(w)["securityContext"], "readOnlyRootFilesystem", False)),
+    (SQLITE, "non-root", "the preparation is root's", lambda w: put(preparation(w)["securityContext"], "runAsUser", 0)),
+    (SQLITE, "resources", "unbounded preparation", lambda w: pop(preparation(w), "resources")),
+    (POSTGRES, "network-policy-egress", "any database", lambda w: pop(database(w), "to")),
+    (POSTGRES, "network-policy-egress", "the whole Internet", lambda w: put(database(w), "to", [{"ipBlock": {"cidr": "0.0.0.0/0"}}])),
+    (POSTGRES, "network-policy-egress", "another port", lambda w: put(database(w)["ports"][0], "port", 5433)),
+    (POSTGRES, "network-policy-ingress", "of other pods", lambda w: put(w.policies[1], "podSelector", {"matchLabels": {"a": "b"}})),
+    (POSTGRES, "config-files-are-mounted", "no such key", lambda w: put(w.config["api_tokens"], "store", {"file": "/run/secrets/atlassian-authz/url"})),
+    (POSTGRES, "config-files-are-mounted", "another place", lambda w: put(w.config["api_tokens"], "store", {"file": "/run/secrets/token-store"})),
+    (POSTGRES, "no-secret-values", "the URL in the config", lambda w: put(w.config["api_tokens"], "store", "postgres://authz_check:hunter2@db/authz")),
+    (POSTGRES, "locked-down", "a Job with another account", lambda w: put(job(w), "serviceAccountName", "default")),
+    (POSTGRES, "non-root", "a Job of root", lambda w: put(job(w)["securityContext"], "runAsUser", 0)),
+    (CERT_MANAGER, "probe-port", "probes on the port with TLS", lambda w: put(w.container["readinessProbe"]["grpc"], "port", 9001)),
+    (CERT_MANAGER, "probe-port", "no port without TLS", lambda w: pop(w.config["listen"], "health")),
+    (CERT_MANAGER, "container-ports", "the port of the probes is not declared", lambda w: w.container["ports"].pop(0)),
+    (CERT_MANAGER, "listen-addresses", "health on loopback", lambda w: put(w.config["listen"], "health", "127.0.0.1:9003")),
+    (CERT_MANAGER, "network-policy-ingress", "health for everybody", lambda w: w.policies[0]["ingress"].append({"from": namespaces({}), "ports": [{"port": 9003}]})),
+    (CERT_MANAGER, "service-port", "health exposed", lambda w: w.one("Service")["spec"]["ports"].append({"name": "grpc-health", "port": 9003, "appProtocol": "grpc"})),
+    (CERT_MANAGER, "config-mount", "a hash", lambda w: (put(volume(w, "config")["configMap"], "name", "a-0123456789"), put(w.one("ConfigMap")["metadata"], "name", "a-0123456789"))),
+    (CERT_MANAGER, "config-files-are-mounted", "a key that cert-manager does not write", lambda w: put(w.config["listen"]["grpc_tls"], "key", "/run/tls/key.pem")),
+    (CERT_MANAGER, "config-files-are-mounted", "a subPath", lambda w: put(mount(w, "tls"), "subPath", "tls")),
+    (CERT_MANAGER, "tls-agrees", "HTTP/2 without TLS", lambda w: put(w.one("Service")["spec"]["ports"][0], "appProtocol", "kubernetes.io/h2c")),
+    (CERT_MANAGER, "tls-agrees", "another Service's certificate", lambda w: put(certificate(w, "atlassian-authz"), "dnsNames", ["authz.example.com"])),
+    (CERT_MANAGER, "tls-agrees", "a key for everybody", lambda w: pop(volume(w, "tls")["secret"], "defaultMode")),
+    (CERT_MANAGER, "tls-agrees", "any client", lambda w: pop(w.config["listen"]["grpc_tls"], "clients")),
+    (CERT_MANAGER, "tls-agrees", "any client of the CA", lambda w: pop(w.config["listen"]["grpc_tls"]["clients"], "names")),
+    (CERT_MANAGER, "tls-agrees", "a name that nobody has", lambda w: put(certificate(w, "atlassian-authz-client"), "dnsNames", ["other.internal"])),
+    (CERT_MANAGER, "tls-agrees", "a client of another CA", lambda w: put(certificate(w, "atlassian-authz-client")["issuerRef"], "name", "atlassian-authz-bootstrap")),
+    (CERT_MANAGER, "tls-agrees", "a CA for all namespaces", lambda w: put(certificate(w, "atlassian-authz")["issuerRef"], "kind", "ClusterIssuer")),
+    (CERT_MANAGER, "tls-agrees", "one key for ever", lambda w: pop(certificate(w, "atlassian-authz")["privateKey"], "rotationPolicy")),
+]
+
 # (the check that must fail, text of the Dockerfile, what replaces it)
 BROKEN_IMAGE: list[tuple[str, str, str]] = [
     ("image-non-root", "USER 65532:65532", "USER 0"),
@@ -275,6 +367,16 @@ class TestInvariants(unittest.TestCase):
                 world = copy.deepcopy(self.world)
                 spoil(world)
                 self.assertIn(name, self.failing(world))
+
+    def test_each_defect_of_an_overlay_is_named(self) -> None:
+        worlds = {where: validate.load_overlay(self.world, folder) for where, folder in validate.overlays().items()}
+        self.assertEqual({where for where, *_ in BROKEN_OVERLAYS}, set(worlds))
+        for where, name, what, spoil in BROKEN_OVERLAYS:
+            with self.subTest(where, name=name, what=what):
+                world = copy.deepcopy(worlds[where])
+                self.assertEqual(invariants.run(world, "deploy/kubernetes")[name], [])
+                spoil(world)
+                self.assertNotEqual(invariants.run(world, "deploy/kubernetes")[name], [])
 
     def test_every_check_is_broken_once(self) -> None:
         self.assertEqual({name for name, _, _ in BROKEN}, set(invariants.CHECKS))
@@ -323,6 +425,18 @@ class TestSchemas(unittest.TestCase):
 
     def test_istio_unknown_kind(self) -> None:
         self.assertIn("no published schema", self.spoilt(lambda w: put(w.policy("CUSTOM"), "kind", "AuthorisationPolicy")))
+
+    def test_unknown_field_of_an_overlay(self) -> None:
+        for where, what, spoil in (
+            (CERT_MANAGER, "unknown field spec.renewbefore", lambda w: put(certificate(w, "atlassian-authz"), "renewbefore", "1h")),
+            (CERT_MANAGER, "usages", lambda w: put(certificate(w, "atlassian-authz"), "usages", ["server"])),
+            (SQLITE, "accessmodes", lambda w: put(w.one("PersistentVolumeClaim")["spec"], "accessmodes", [])),
+            (POSTGRES, "restartpolicy", lambda w: put(job(w), "restartpolicy", "Never")),
+        ):
+            with self.subTest(what):
+                world = validate.load_overlay(self.world, validate.ROOT / where)
+                spoil(world)
+                self.assertIn(what, "\n".join(p for problems in validate.schema_problems(world.kubernetes + world.examples) for p in problems))
 
     def test_envoy_gateway_unknown_field(self) -> None:
         self.assertIn("unknown field spec.extAuth.failopen", self.spoilt(lambda w: put(ext_auth(w), "failopen", False)))
@@ -382,6 +496,20 @@ class TestImage(unittest.TestCase):
 
     def test_every_check_is_broken_once(self) -> None:
         self.assertEqual({name for name, _, _ in BROKEN_IMAGE} | BROKEN_SOURCES, set(image.CHECKS))
+
+
+class TestConfigurations(unittest.TestCase):
+    def test_config_check_sees_the_secrets_and_says_what_is_wrong(self) -> None:
+        binary = validate.ROOT / "target/debug/atlassian-authz"
+        if not binary.exists():
+            self.skipTest("the program is not built")
+        world = validate.load_overlay(validate.load_world(), validate.ROOT / POSTGRES)
+        self.assertEqual(validate.config_problems(binary, world), [])
+        pop(secret_example(world)["stringData"], "token-store")
+        self.assertIn("'store'", "\n".join(validate.config_problems(binary, world)))
+        data = world.one("ConfigMap")["data"]
+        data["config.yaml"] = data["config.yaml"].replace("audiences:", "audience:")
+        self.assertIn("unknown key 'audience'", "\n".join(validate.config_problems(binary, world)))
 
 
 class TestEnvoy(unittest.TestCase):
@@ -586,10 +714,10 @@ class TestCommand(unittest.TestCase):
         self.assertRegex(done.stdout.splitlines()[-1], r"^\d+ passed, [1-9]\d* failed$")
 
     def test_what_does_not_render_exits_1(self) -> None:
-        done = self.run_on_copy("deploy/kubernetes/kustomization.yaml", "- service.yaml", "- servise.yaml")
+        done = self.run_on_copy("deploy/kubernetes/base/kustomization.yaml", "- service.yaml", "- servise.yaml")
         self.assertEqual(done.returncode, 1, done.stdout + done.stderr)
         self.assertIn("FAIL  render: ", done.stdout)
-        self.assertIn("FAIL  every-file-is-applied: deploy/kubernetes: service.yaml is not in kustomization.yaml", done.stdout)
+        self.assertIn("FAIL  every-file-is-applied: deploy/kubernetes/base: service.yaml is not in kustomization.yaml", done.stdout)
 
 
 if __name__ == "__main__":
