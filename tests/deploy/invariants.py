@@ -89,7 +89,8 @@ class World:
     @property
     def policies(self) -> list[Object]:
         """The NetworkPolicies of the pods, which add up."""
-        if not (found := [o["spec"] for o in self.kubernetes if o["kind"] == "NetworkPolicy"]):
+        namespace = self.one("Deployment")["metadata"]["namespace"]
+        if not (found := [o["spec"] for o in self.kubernetes if o["kind"] == "NetworkPolicy" and o["metadata"]["namespace"] == namespace]):
             raise LookupError("no NetworkPolicy")
         return found
 
@@ -369,7 +370,12 @@ def survives_a_node(w: World) -> Iterator[str]:
 def scales_with_load(w: World) -> Iterator[str]:
     if w.store == "sqlite":
         return  # one-pod-for-one-file
-    scaler, deployment = w.one("HorizontalPodAutoscaler")["spec"], w.one("Deployment")
+    deployment = w.one("Deployment")
+    if not any(o["kind"] == "HorizontalPodAutoscaler" for o in w.kubernetes):
+        if "replicas" not in deployment["spec"]:
+            yield "neither an autoscaler nor a number of replicas"
+        return
+    scaler = w.one("HorizontalPodAutoscaler")["spec"]
     target = scaler["scaleTargetRef"]
     if (target["kind"], target["name"]) != ("Deployment", deployment["metadata"]["name"]):
         yield f"it scales {target['kind']} {target['name']}"
@@ -430,10 +436,12 @@ def tls_agrees(w: World) -> Iterator[str]:
     if not (clients := tls.get("clients")) or not clients.get("names"):
         yield "any client of the CA, or any at all, may call"
         return
+    issuers = {o["metadata"]["name"]: o["spec"] for o in w.kubernetes if o["kind"] == "Issuer"}
+    if not issuers:
+        return  # who signs is the user's choice, and so is the client's certificate
     issued = {n for c in certificates if "client auth" in c.get("usages", []) and own and c["issuerRef"] == own[0]["issuerRef"] for n in c["dnsNames"]}
     if missing := set(clients["names"]) - issued:
         yield f"no client certificate has the names {sorted(missing)}"
-    issuers = {o["metadata"]["name"]: o["spec"] for o in w.kubernetes if o["kind"] == "Issuer"}
     for certificate in certificates:
         if certificate["issuerRef"]["kind"] != "Issuer" or certificate["issuerRef"]["name"] not in issuers:
             yield f"{certificate['secretName']}: no Issuer of this namespace signs it"
@@ -579,7 +587,8 @@ def config_fails_closed(w: World) -> Iterator[str]:
 def one_namespace(w: World) -> Iterator[str]:
     namespace = w.one("Namespace")["metadata"]["name"]
     for rendered in w.kubernetes:
-        if rendered["kind"] != "Namespace" and rendered["metadata"].get("namespace") != namespace:
+        # A product's policy is where the product is; `policies` finds those of the pods.
+        if rendered["kind"] not in ("Namespace", "NetworkPolicy") and rendered["metadata"].get("namespace") != namespace:
             yield f"{rendered['kind']} {rendered['metadata']['name']} is in {rendered['metadata'].get('namespace')}"
 
 

@@ -498,6 +498,92 @@ class TestImage(unittest.TestCase):
         self.assertEqual({name for name, _, _ in BROKEN_IMAGE} | BROKEN_SOURCES, set(image.CHECKS))
 
 
+# (what Helm must say, options)
+REFUSED_VALUES: list[tuple[str, tuple[str, ...]]] = [
+    ("'imge' not allowed", ("--set", "imge.tag=1")),
+    ("'registry' not allowed", ("--set", "image.registry=example.com")),
+    ("/replicas", ("--set", "replicas=three")),
+    ("/image/digest", ("--set", "image.digest=sha256:abc")),
+    ("/autoscaling/minReplicas", ("--set", "autoscaling.minReplicas=1")),
+    ("/persistence/accessMode", ("--set", "persistence.accessMode=ReadWriteMany")),
+    ("/networkPolicy/gateways", ("--set-json", "networkPolicy.gateways=[]")),
+    ("missing property 'namespace'", ("--set-json", 'networkPolicy.gateways=[{"podLabels":{}}]')),
+    ("/networkPolicy/products/0/podLabels", ("--set-json", 'networkPolicy.products=[{"name":"j","namespace":"a","podLabels":{},"port":8080}]')),
+    ("/config", ("--set-json", 'config={"providers":[]}')),
+    ("/config", ("--set", "config=")),
+    ("config cannot be read", ("--set", "config=listen: [")),
+    ("listen.grpc is missing", ("--set", "config=providers: []")),
+    ("listen.admin is 127.0.0.1:9002", ("--set-json", 'config="listen: { grpc: 0.0.0.0:9001, admin: 127.0.0.1:9002 }"')),
+    ("listen.grpc is unix:/run/a", ("--set-json", 'config="listen: { grpc: unix:/run/a, admin: 0.0.0.0:9002 }"')),
+    ("needs listen.health", ("--set-json", 'config="listen: { grpc: 0.0.0.0:9001, admin: 0.0.0.0:9002, grpc_tls: { certificate: /etc/tls/c, key: /etc/tls/k } }"')),
+    ("needs tlsSecretName", ("--set-json", 'config="listen: { grpc: 0.0.0.0:9001, admin: 0.0.0.0:9002, grpc_tls: { certificate: /run/tls/tls.crt } }"')),
+    ("needs persistence.enabled", ("--set-json", 'config="listen: { grpc: 0.0.0.0:9001, admin: 0.0.0.0:9002 }\\napi_tokens: { store: \\"sqlite:///t\\" }"')),
+    ("maxReplicas is less", ("--set", "autoscaling.maxReplicas=2")),
+    ("certManager.issuerRef.name is missing", ("--set", "certManager.enabled=true")),
+]
+
+# (what must be said, a file of the chart, its text, what replaces it): each makes another object than deploy/kubernetes
+DRIFTED: list[tuple[str, str, str, str]] = [
+    ("runAsUser", "templates/deployment.yaml", "runAsUser: 65532", "runAsUser: 65533"),
+    ("containers[0].livenessProbe.failureThreshold", "templates/deployment.yaml", "timeoutSeconds: 3\n            failureThreshold: 3", "timeoutSeconds: 3\n            failureThreshold: 4"),
+    ("terminationGracePeriodSeconds", "values.yaml", "terminationGracePeriodSeconds: 40", "terminationGracePeriodSeconds: 60"),
+    ("limits.memory", "values.yaml", "memory: 256Mi", "memory: 512Mi"),
+    ("ConfigMap atlassian-authz-config.data", "values.yaml", "audiences: [jira-api]", "audiences: [jira]"),
+    ("only one of the two makes PodDisruptionBudget", "values.yaml", "podDisruptionBudget:\n  enabled: true", "podDisruptionBudget:\n  enabled: false"),
+    ("NetworkPolicy atlassian-authz.spec.egress", "templates/networkpolicy.yaml", "port: 443", "port: 8443"),
+    ("appProtocol", "templates/service.yaml", '"kubernetes.io/h2c"', '"http"'),
+]
+
+
+class TestChart(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls) -> None:
+        cls.world = validate.load_world()
+
+    def test_values_that_are_wrong_are_refused(self) -> None:
+        for problem, options in REFUSED_VALUES:
+            with self.subTest(problem, options=options):
+                with self.assertRaises(RuntimeError) as refused:
+                    validate.render_chart(*options)
+                self.assertIn(problem, str(refused.exception))
+
+    def test_drift_is_named(self) -> None:
+        self.assertEqual(validate.drift(self.world.kubernetes, validate.render_chart()), [])
+        for problem, file, old, new in DRIFTED:
+            with self.subTest(problem), tempfile.TemporaryDirectory() as folder:
+                chart = Path(folder) / "atlassian-authz"
+                shutil.copytree(validate.CHART, chart)
+                text = (chart / file).read_text()
+                self.assertIn(old, text)
+                (chart / file).write_text(text.replace(old, new, 1))
+                self.assertIn(problem, "\n".join(validate.drift(self.world.kubernetes, validate.render_chart(chart=chart))))
+
+    def test_lint_finds_what_is_no_yaml(self) -> None:
+        with tempfile.TemporaryDirectory() as folder:
+            chart = Path(folder) / "atlassian-authz"
+            shutil.copytree(validate.CHART, chart)
+            (chart / "templates/service.yaml").write_text("kind: [Service")
+            self.assertTrue(all(validate.lint_chart(chart).values()))
+
+    def test_values_that_nobody_explains_are_named(self) -> None:
+        schema = json.loads((validate.CHART / "values.schema.json").read_text())
+        values = validate.load_one(validate.CHART / "values.yaml")
+        self.assertEqual(validate.schema_descriptions(schema) + validate.undescribed(values, schema), [])
+        del schema["properties"]["image"]["properties"]["tag"], schema["properties"]["service"]["additionalProperties"]
+        schema["properties"]["config"]["description"] = ""
+        del values["replicas"]
+        found = validate.schema_descriptions(schema) + validate.undescribed(values, schema)
+        self.assertEqual(len(found), 4, found)
+
+    def test_products_are_closed_as_the_example_shows(self) -> None:
+        labels = product(self.world)["ingress"][0]["from"][0]["podSelector"]["matchLabels"]
+        gateways = [{"namespace": "istio-ingress", "podLabels": labels}]
+        products = [{"name": "jira", "namespace": "atlassian", "podLabels": {"app.kubernetes.io/name": "jira"}, "port": 8080, "peerPorts": [40001, 40011]}]
+        made = validate.render_chart("--set-json", f"networkPolicy.gateways={json.dumps(gateways)}", "--set-json", f"networkPolicy.products={json.dumps(products)}")
+        (policy,) = (o for o in made if o["kind"] == "NetworkPolicy" and o["metadata"]["namespace"] == "atlassian")
+        self.assertEqual(policy["spec"], product(self.world))
+
+
 class TestConfigurations(unittest.TestCase):
     def test_config_check_sees_the_secrets_and_says_what_is_wrong(self) -> None:
         binary = validate.ROOT / "target/debug/atlassian-authz"

@@ -2,10 +2,10 @@
 
     .tools/venv/bin/python tests/deploy/validate.py [--binary target/debug/atlassian-authz]
 
-Renders the kustomizations, checks every object against the published schemas with unknown fields refused, checks what our
+Renders the kustomizations and the Helm chart with several values, checks every object against the published schemas with unknown fields refused, checks what our
 manifests promise (`invariants.py`, `image.py`), loads the Envoy configurations in Envoy, tests the alerts with promtool and holds
 what they ask for against what the program counts (`metrics.py`). One line per check; exit 1 if one fails. Prepared by
-`scripts/setup.py deploy-schemas promtool`; SKIP_PROMTOOL=1 leaves promtool out, and says so. `test_validate.py` proves that the checks can fail.
+`scripts/setup.py deploy-schemas helm promtool`; SKIP_PROMTOOL=1 leaves promtool out, and says so. `test_validate.py` proves that the checks can fail.
 """
 
 from __future__ import annotations
@@ -420,10 +420,135 @@ def load_overlay(world: invariants.World, folder: Path) -> invariants.World:
     return dataclasses.replace(world, kubernetes=kubernetes, config=config, examples=examples(folder), hot_reload=folder.name in HOT_RELOAD)
 
 
+CHART = DEPLOY / "helm/atlassian-authz"
+# The overlay whose Secret a value file of the chart's tests needs.
+CHART_SECRETS = {"minimal-values.yaml": "", "sqlite-values.yaml": "sqlite-single", "full-values.yaml": "postgres"}
+# Helm's own idea of a cluster depends on how it was built.
+CHART_OPTIONS = ("--kube-version", KUBERNETES[0] + ".0")
+
+
+def helm(*arguments: str) -> subprocess.CompletedProcess[str]:
+    if not (found := find_tool("helm")):
+        raise RuntimeError("helm is not installed: scripts/setup.py helm")
+    return output_of([found, *arguments, *CHART_OPTIONS])
+
+
+def render_chart(*options: str, chart: Path = CHART) -> list[Object]:
+    done = helm("template", "atlassian-authz", str(chart), "--namespace", "atlassian-authz", *options)
+    if done.returncode:
+        raise RuntimeError("; ".join(failure_of(done)))
+    return load(done.stdout)
+
+
+def lint_chart(chart: Path = CHART) -> dict[str, list[str]]:
+    """What `helm lint` says with the default values and with each value file."""
+    files = [None, *sorted((chart / "ci").glob("*.yaml"))]
+    found = {}
+    for file in files:
+        done = helm("lint", "--strict", str(chart), *(("--values", str(file)) if file else ()))
+        found[file.name if file else "values.yaml"] = done.stdout.splitlines()[-8:] if done.returncode else []
+    return found
+
+
+def load_chart(world: invariants.World, values: Path | None) -> invariants.World:
+    """The world with what the chart makes in place of the base; its namespace is made by whoever installs it."""
+    objects = render_chart(*(("--values", str(values)) if values else ()))
+    made = dataclasses.replace(
+        world,
+        kubernetes=[world.one("Namespace"), *objects],
+        config=load(config_of(objects))[0],
+        hot_reload=bool(values) and load_one(values).get("rollOnConfigChange") is False,
+    )
+    shown = examples(KUBERNETES_FOLDER / "overlays" / CHART_SECRETS[values.name]) if values and CHART_SECRETS[values.name] else world.examples
+    made.examples = [copy.deepcopy(o) for o in shown if o["kind"] != "Job"]
+    (mounted,) = (v["secret"]["secretName"] for v in made.pod["spec"]["volumes"] if v["name"] == "secrets")
+    next(o for o in made.examples if o["kind"] == "Secret")["metadata"]["name"] = mounted
+    return made
+
+
+# What Helm asks of labels, and the ways in which a changed configuration makes new pods.
+CHART_ONLY = {"app.kubernetes.io/instance", "app.kubernetes.io/version", "app.kubernetes.io/managed-by", "helm.sh/chart", "checksum/config"}
+
+
+def comparable(value: Any) -> Any:
+    if isinstance(value, dict):
+        # IfNotPresent is the default for an image with a tag.
+        return {k: comparable(v) for k, v in value.items() if k not in CHART_ONLY and (k, v) != ("imagePullPolicy", "IfNotPresent")}
+    if isinstance(value, list):
+        return [comparable(inner) for inner in value]
+    return re.sub(r"^(atlassian-authz-config)-[a-z0-9]{10}$", r"\1", value) if isinstance(value, str) else value
+
+
+def differences(one: Any, other: Any, path: str) -> Iterator[str]:
+    if isinstance(one, dict) and isinstance(other, dict):
+        for key in sorted({*one, *other}, key=str):
+            yield from differences(one.get(key), other.get(key), f"{path}.{key}")
+    elif isinstance(one, list) and isinstance(other, list) and len(one) == len(other):
+        for number, (left, right) in enumerate(zip(one, other, strict=True)):
+            yield from differences(left, right, f"{path}[{number}]")
+    elif one != other:
+        yield f"{path} is {str(other)[:80]!r}, and {str(one)[:80]!r} in deploy/kubernetes"
+
+
+def drift(base: list[Object], chart: list[Object]) -> list[str]:
+    """How the chart's objects with its default values differ from those of deploy/kubernetes."""
+    left, right = ({f"{o['kind']} {comparable(o['metadata']['name'])}": comparable(o) for o in objects if o["kind"] != "Namespace"} for objects in (base, chart))
+    problems = [f"only one of the two makes {what}" for what in sorted(set(left) ^ set(right))]
+    for what in sorted(set(left) & set(right)):
+        problems += differences(left[what], right[what], what)
+    return problems
+
+
+def schema_descriptions(schema: Any, path: str = "values") -> list[str]:
+    """Values that the chart's schema lets pass unseen, or does not explain."""
+    problems = []
+    for name, inner in schema.get("properties", {}).items():
+        if not inner.get("description"):
+            problems.append(f"{path}.{name} is not explained")
+        problems += schema_descriptions(inner, f"{path}.{name}")
+    if "properties" in schema and schema.get("additionalProperties") is not False:
+        problems.append(f"{path} takes any key")
+    if isinstance(schema.get("items"), dict):
+        problems += schema_descriptions(schema["items"], f"{path}[]")
+    return problems
+
+
+def undescribed(values: Any, schema: Any, path: str = "values") -> list[str]:
+    """Default values that the schema does not know as such."""
+    problems = []
+    for name, inner in values.items():
+        if name not in schema.get("properties", {}):
+            problems.append(f"{path}.{name} is not in the schema")
+        elif isinstance(inner, dict) and "properties" in schema["properties"][name]:
+            problems += undescribed(inner, schema["properties"][name], f"{path}.{name}")
+    missing = set(schema.get("properties", {})) - set(values) - {"global"}
+    return problems + [f"{path}.{name} has no default" for name in sorted(missing) if not path.endswith("resources")]
+
+
+def validate_chart(report: Report, world: invariants.World) -> None:
+    what = str(CHART.relative_to(ROOT))
+    try:
+        for file, problems in lint_chart().items():
+            report.add("helm-lint", f"{what}/{file}", problems)
+        report.add("chart-makes-the-same", what, drift(world.kubernetes, render_chart()))
+    except RuntimeError as error:
+        report.add("helm-lint", what, [str(error)])
+    schema = json.loads((CHART / "values.schema.json").read_text())
+    report.add("chart-schema", what, schema_descriptions(schema) + undescribed(load_one(CHART / "values.yaml"), schema))
+    same = (CHART / "files/rules.yaml").read_bytes() == (DEPLOY / "prometheus/rules.yaml").read_bytes()
+    report.add("chart-has-the-alerts", what, [] if same else ["files/rules.yaml is not deploy/prometheus/rules.yaml: copy it"])
+
+
 def load_worlds() -> dict[str, invariants.World]:
     """By the folder that makes it, the base first."""
     world = load_world()
-    return {"deploy/kubernetes": world, **{where: load_overlay(world, folder) for where, folder in overlays().items()}}
+    values = {str((CHART / "values.yaml").relative_to(ROOT)): None}
+    values |= {str(path.relative_to(ROOT)): path for path in sorted((CHART / "ci").glob("*.yaml"))}
+    return {
+        "deploy/kubernetes": world,
+        **{where: load_overlay(world, folder) for where, folder in overlays().items()},
+        **{where: load_chart(world, path) for where, path in values.items()},
+    }
 
 
 # What the program wants to find in a Secret, where it is more than any text.
@@ -449,12 +574,14 @@ def secret_values(folder: Path, names: set[str]) -> dict[str, str]:
 def config_problems(binary: Path, world: invariants.World) -> list[str]:
     """What `config check` says of the ConfigMap's configuration, with the files of the pod's Secrets where it names them."""
     text = config_of(world.kubernetes)
-    volumes = {v["name"]: v["secret"]["secretName"] for v in world.pod["spec"]["volumes"] if "secret" in v}
+    volumes = {v["name"]: world.secrets.get(v["secret"]["secretName"], set()) for v in world.pod["spec"]["volumes"] if "secret" in v}
+    # Another ConfigMap than ours holds certificates of a CA.
+    volumes |= {v["name"]: {"ca.crt"} for v in world.pod["spec"]["volumes"] if "configMap" in v and v["name"] != "config"}
     with tempfile.TemporaryDirectory() as folder:
         for number, mount in enumerate(m for m in world.container["volumeMounts"] if m["name"] in volumes):
             place = Path(folder) / str(number)
             place.mkdir()
-            for name, value in secret_values(place, world.secrets.get(volumes[mount["name"]], set())).items():
+            for name, value in secret_values(place, volumes[mount["name"]]).items():
                 (place / name).write_text(value)
                 (place / name).chmod(0o600)
             text = text.replace(mount["mountPath"] + "/", f"{place}/")
@@ -580,6 +707,7 @@ def main() -> int:
     world = next(iter(worlds.values()))
 
     validate_objects(report, worlds)
+    validate_chart(report, world)
     validate_image(report, world)
     validate_envoy(report, world)
     report.add("openapi", "docs/openapi.json", openapi_problems(json.loads((ROOT / "docs/openapi.json").read_text())))
