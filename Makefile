@@ -8,22 +8,27 @@ SHELL := bash
 PYTHON := .tools/venv/bin/python
 COMMA := ,
 BINARY := target/debug/atlassian-authz
-# Keycloak and Tomcat need a JDK, and promtool a Debian or a Prometheus. SKIP_KEYCLOAK=1, SKIP_TOMCAT=1 and SKIP_PROMTOOL=1 leave
-# them out, and the summary of `make test` says so.
+# Linked statically: the image holds nothing to link with.
+IMAGE_TARGET := $(shell uname -m)-unknown-linux-gnu
+# Keycloak and Tomcat need a JDK, promtool a Debian or a Prometheus, buildah root or a user that it may map. SKIP_KEYCLOAK=1, SKIP_TOMCAT=1,
+# SKIP_PROMTOOL=1 and SKIP_BUILDAH=1 leave them out, and the summary of `make test` says so.
 SKIP_KEYCLOAK ?=
 SKIP_TOMCAT ?=
 SKIP_PROMTOOL ?=
-export SKIP_KEYCLOAK SKIP_TOMCAT SKIP_PROMTOOL
+SKIP_BUILDAH ?=
+export SKIP_KEYCLOAK SKIP_TOMCAT SKIP_PROMTOOL SKIP_BUILDAH
 
 PARTS := envoy postgres git gitleaks helm protos deploy-schemas
 PARTS += $(if $(filter 1,$(SKIP_KEYCLOAK)),,keycloak)
 PARTS += $(if $(filter 1,$(SKIP_TOMCAT)),,tomcat)
 PARTS += $(if $(filter 1,$(SKIP_PROMTOOL)),,promtool)
+PARTS += $(if $(filter 1,$(SKIP_BUILDAH)),,buildah)
 WITHOUT_KEYCLOAK := $(if $(filter 1,$(SKIP_KEYCLOAK)),$(COMMA) WITHOUT Keycloak (SKIP_KEYCLOAK=1))
 WITHOUT_TOMCAT := $(if $(filter 1,$(SKIP_TOMCAT)),$(COMMA) WITHOUT Tomcat (SKIP_TOMCAT=1))
 WITHOUT_PROMTOOL := $(if $(filter 1,$(SKIP_PROMTOOL)),$(COMMA) WITHOUT promtool (SKIP_PROMTOOL=1))
+WITHOUT_BUILDAH := $(if $(filter 1,$(SKIP_BUILDAH)),$(COMMA) WITHOUT buildah (SKIP_BUILDAH=1))
 
-.PHONY: help demo test setup lint unit deploy bench docs docs-check deny clean
+.PHONY: help demo test setup lint unit deploy image bench docs docs-check deny clean
 
 help: ## Show this
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 18
@@ -35,7 +40,7 @@ demo: ## A real Envoy, a real OIDC server, a stand-in for Jira: see it work (5 m
 
 test: setup lint unit deploy docs-check ## Everything: lints, unit and property tests, attacks through the real Envoy, Keycloak, Tomcat, manifests, alerts, pages
 	@scripts/demo.py --once --binary $(BINARY)
-	@echo "make test: passed$(WITHOUT_KEYCLOAK)$(WITHOUT_TOMCAT)$(WITHOUT_PROMTOOL)"
+	@echo "make test: passed$(WITHOUT_KEYCLOAK)$(WITHOUT_TOMCAT)$(WITHOUT_PROMTOOL)$(WITHOUT_BUILDAH)"
 
 setup:
 	@scripts/setup.py oidc $(PARTS)
@@ -53,6 +58,12 @@ deploy: ## Render and validate every manifest, test the alerts
 	cargo build --locked
 	$(PYTHON) tests/deploy/validate.py --binary $(BINARY)
 	$(PYTHON) tests/deploy/test_validate.py
+	$(if $(filter 1,$(SKIP_BUILDAH)),,$(PYTHON) tests/deploy/test_image_build.py)
+
+image: ## Build and check the image: target/atlassian-authz-image.tar, for docker load (10 minutes the first time)
+	@scripts/setup.py buildah
+	RUSTFLAGS="-C target-feature=+crt-static" cargo build --release --locked --target $(IMAGE_TARGET)
+	python3 tests/deploy/image_build.py target/$(IMAGE_TARGET)/release/atlassian-authz --archive target/atlassian-authz-image.tar
 
 docs-check: ## Does what the pages name exist? Tests, links, commands, metrics
 	cargo build --locked

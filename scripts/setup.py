@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Installs the real servers and the schemas that the tests and the demo use, below .tools/ of this work tree.
 
-    scripts/setup.py [envoy] [oidc] [keycloak] [tomcat] [postgres] [git] [gitleaks] [helm] [protos] [deploy-schemas] [promtool]      no argument: all
+    scripts/setup.py [envoy] [oidc] [keycloak] [tomcat] [postgres] [git] [gitleaks] [helm] [buildah] [protos] [deploy-schemas] [promtool]      no argument: all
 
 What is there in the right version is left alone. Two runs at once wait for each other, an interrupted one leaves nothing
 half done behind: what counts as installed is a mark that is written last.
@@ -41,6 +41,7 @@ JAVA_AT_LEAST = (17,)
 MAVEN_AT_LEAST = (3, 6)
 POSTGRES_AT_LEAST = (13,)
 HELM_AT_LEAST = (3, 14)
+BUILDAH_AT_LEAST = (1, 26)
 PROMTOOL_AT_LEAST = (2, 42)
 GIT_AT_LEAST = (2, 30)
 GO_AT_LEAST = (1, 24)
@@ -323,6 +324,14 @@ def setup_helm():
     return own, HELM.split("@v")[1]
 
 
+def setup_buildah():
+    """Builds the image without a daemon."""
+    if shutil.which("buildah") is None:
+        apt_install("buildah")
+    need("buildah", BUILDAH_AT_LEAST, "install Debian's package buildah, or SKIP_BUILDAH=1 to leave it out")
+    return Path(shutil.which("buildah")), re.search(r"version (\S+)", run("buildah", "--version"))[1]
+
+
 def setup_protos():
     pip_install("protos", PROTOS)
     return VENV, " ".join(PROTOS)
@@ -380,6 +389,7 @@ PARTS = {
     "git": setup_git,
     "gitleaks": setup_gitleaks,
     "helm": setup_helm,
+    "buildah": setup_buildah,
     "tomcat": setup_tomcat,
     "protos": setup_protos,
     "deploy-schemas": setup_deploy_schemas,

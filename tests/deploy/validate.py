@@ -2,7 +2,8 @@
 
     .tools/venv/bin/python tests/deploy/validate.py [--binary target/debug/atlassian-authz]
 
-Renders the kustomizations and the Helm chart with several values, checks every object against the published schemas with unknown fields refused, checks what our
+Renders the kustomizations and the Helm chart with several values, checks every object against the published schemas with
+unknown fields refused, checks what our
 manifests promise (`invariants.py`, `image.py`), loads the Envoy configurations in Envoy, tests the alerts with promtool and holds
 what they ask for against what the program counts (`metrics.py`). One line per check; exit 1 if one fails. Prepared by
 `scripts/setup.py deploy-schemas helm promtool`; SKIP_PROMTOOL=1 leaves promtool out, and says so. `test_validate.py` proves that the checks can fail.
@@ -29,6 +30,7 @@ import openapi_spec_validator
 import trustme
 import yaml
 
+import compose
 import image
 import invariants
 import metrics
@@ -620,7 +622,7 @@ def openapi_problems(document: Any) -> list[str]:
 
 def validate_sources(report: Report) -> None:
     """What needs no rendering."""
-    for path in sorted(p for folder in ("kubernetes", "istio", "envoy-gateway", "prometheus") for p in (DEPLOY / folder).rglob("*.yaml")):
+    for path in sorted(p for folder in ("kubernetes", "istio", "envoy-gateway", "prometheus", "docker") for p in (DEPLOY / folder).rglob("*.yaml")):
         try:
             load(path.read_text())
             problems = []
@@ -662,6 +664,22 @@ def validate_image(report: Report, world: invariants.World) -> None:
         report.add("hadolint", "deploy/docker/Dockerfile", ["hadolint is not installed"])
 
 
+def compose_versions() -> dict[str, str]:
+    """Those that the tests run, and our own."""
+    setup = (ROOT / "scripts/setup.py").read_text()
+    found = {name.lower(): version for name, version in re.findall(r'^(ENVOY|KEYCLOAK) = "(.+?)"$', setup, re.M)}
+    return {"envoy": f"v{found['envoy']}", "keycloak": found["keycloak"], "authz": load_one(CHART / "Chart.yaml")["appVersion"]}
+
+
+def compose_problems(document: Any) -> list[str]:
+    folder = DEPLOY / "docker"
+    envoy, config = load_one(DEPLOY / "envoy/envoy.yaml"), load_one(folder / "config.yaml")
+    try:
+        return compose.schema_problems(document) or list(compose.problems(document, folder, envoy, config, compose_versions()))
+    except (LookupError, TypeError, ValueError, AttributeError, RuntimeError) as error:
+        return [f"{type(error).__name__}: {error}"]
+
+
 def validate_envoy(report: Report, world: invariants.World) -> None:
     envoy = find_tool("envoy")
     missing = ["envoy is not installed"]
@@ -688,6 +706,8 @@ def validate_with_binary(report: Report, binary: Path | None, worlds: dict[str, 
     report.add("metrics-are-exposed", "src/metrics.rs", problems)
     for where, world in worlds.items():
         report.add_or_wait("config-check", where, config_problems(binary, world), AWAITED)
+    path = DEPLOY / "docker/config.yaml"
+    report.add("config-check", str(path.relative_to(ROOT)), failure_of(output_of([str(binary), "config", "check", str(path)])))
 
 
 def main() -> int:
@@ -709,6 +729,7 @@ def main() -> int:
     validate_objects(report, worlds)
     validate_chart(report, world)
     validate_image(report, world)
+    report.add("compose", "deploy/docker/compose.yaml", compose_problems(load_one(DEPLOY / "docker/compose.yaml")))
     validate_envoy(report, world)
     report.add("openapi", "docs/openapi.json", openapi_problems(json.loads((ROOT / "docs/openapi.json").read_text())))
     validate_prometheus(report, world)
