@@ -28,10 +28,10 @@ WITHOUT_TOMCAT := $(if $(filter 1,$(SKIP_TOMCAT)),$(COMMA) WITHOUT Tomcat (SKIP_
 WITHOUT_PROMTOOL := $(if $(filter 1,$(SKIP_PROMTOOL)),$(COMMA) WITHOUT promtool (SKIP_PROMTOOL=1))
 WITHOUT_BUILDAH := $(if $(filter 1,$(SKIP_BUILDAH)),$(COMMA) WITHOUT buildah (SKIP_BUILDAH=1))
 
-.PHONY: help demo test setup lint unit deploy image bench docs docs-check deny clean
+.PHONY: help demo test test-kubernetes setup lint unit deploy image bench docs docs-check deny clean
 
 help: ## Show this
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 18
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 24
 
 demo: ## A real Envoy, a real OIDC server, a stand-in for Jira: see it work (5 minutes the first time)
 	@scripts/setup.py envoy oidc
@@ -69,6 +69,10 @@ docs-check: ## Does what the pages name exist? Tests, links, commands, metrics
 	cargo build --locked
 	$(PYTHON) tests/docs/check.py --binary $(BINARY)
 	$(PYTHON) tests/docs/test_check.py
+
+test-kubernetes: ## Apply every manifest to a real kube-apiserver with a real etcd (Go builds both: 8 minutes, then 1)
+	@scripts/setup.py deploy-schemas $(if $(wildcard deploy/helm),helm) etcd kube-apiserver kubectl crds
+	$(PYTHON) tests/deploy/kubernetes.py
 
 bench: ## Cost of a check beside a server that does nothing, as ratios (3 minutes)
 	cargo bench --locked --bench load
