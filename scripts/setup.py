@@ -2,7 +2,7 @@
 """Installs the real servers and the schemas that the tests and the demo use, below .tools/ of this work tree.
 
     scripts/setup.py [envoy] [oidc] [keycloak] [tomcat] [postgres] [git] [gitleaks] [helm] [buildah] [protos] [deploy-schemas]
-                     [promtool] [etcd] [kube-apiserver] [kubectl] [crds]      no argument: all
+                     [promtool] [prometheus] [etcd] [kube-apiserver] [kubectl] [crds]      no argument: all
 
 What is there in the right version is left alone. Two runs at once wait for each other, an interrupted one leaves nothing
 half done behind: what counts as installed is a mark that is written last.
@@ -53,7 +53,7 @@ MAVEN_AT_LEAST = (3, 6)
 POSTGRES_AT_LEAST = (13,)
 HELM_AT_LEAST = (3, 14)
 BUILDAH_AT_LEAST = (1, 26)
-PROMTOOL_AT_LEAST = (2, 42)
+PROMETHEUS_AT_LEAST = (2, 42)
 GIT_AT_LEAST = (2, 30)
 GO_AT_LEAST = (1, 24)
 GO_FOR_KUBERNETES = (1, 26)
@@ -363,12 +363,12 @@ def setup_deploy_schemas():
     return DEPLOY, " ".join(DEPLOY_SCHEMAS)
 
 
-def unpack_promtool(own):
-    """Takes promtool out of Debian's package. It is not installed: that would start a server that nobody here asks for."""
-    remedy = "install promtool (it comes with Prometheus), or set PROMTOOL to its path, or SKIP_PROMTOOL=1 to leave it out"
+def unpack_prometheus(program):
+    """Takes a program out of Debian's package. That is not installed: it would start a server that nobody here asks for."""
+    remedy = f"install Prometheus, which has it, or set {program.upper()} to its path, or SKIP_PROMTOOL=1 to leave Prometheus out"
     if shutil.which("apt-get") is None or shutil.which("dpkg-deb") is None:
-        raise Failure(f"promtool is needed, and there is neither one nor Debian's apt-get to fetch it with: {remedy}")
-    with tempfile.TemporaryDirectory(prefix="promtool-", dir=TOOLS) as temporary:
+        raise Failure(f"{program} is needed, and there is neither one nor Debian's apt-get to fetch it with: {remedy}")
+    with tempfile.TemporaryDirectory(prefix="prometheus-", dir=TOOLS) as temporary:
         temporary = Path(temporary)
         try:
             if os.geteuid() == 0:
@@ -376,23 +376,33 @@ def unpack_promtool(own):
             run("apt-get", "download", "prometheus", cwd=temporary)
             run("dpkg-deb", "-x", next(temporary.glob("prometheus_*.deb")), temporary / "unpacked")
         except Failure as failure:
-            raise Failure(f"promtool is needed, and Debian's package prometheus cannot be fetched: {remedy}\n{failure}")
-        own.parent.mkdir(exist_ok=True)
-        (temporary / "unpacked/usr/bin/promtool").replace(own)
+            raise Failure(f"{program} is needed, and Debian's package prometheus cannot be fetched: {remedy}\n{failure}")
+        (TOOLS / "bin").mkdir(exist_ok=True)
+        # Both, so that the other one need not fetch the package again.
+        for name in ("promtool", "prometheus"):
+            (temporary / "unpacked/usr/bin" / name).replace(TOOLS / "bin" / name)
+
+
+def setup_from_prometheus(program):
+    """The one that the environment names, else the one on the PATH, else the one of Debian's package prometheus, in .tools/bin."""
+    named, own = os.environ.get(program.upper()), TOOLS / "bin" / program
+    if named and shutil.which(named) is None:
+        raise Failure(f"{program.upper()} names {named}, which is not a program")
+    found = shutil.which(named or program)
+    if found is None:
+        if not own.exists():
+            unpack_prometheus(program)
+        found = own
+    need(found, PROMETHEUS_AT_LEAST, f"install a newer Prometheus, or set {program.upper()} to the path of its {program}")
+    return Path(found), re.search(r"version (\S+)", run(found, "--version"))[1]
 
 
 def setup_promtool():
-    """The one named by $PROMTOOL, else the one on the PATH, else the one of Debian's package prometheus, in .tools/bin/promtool."""
-    named, own = os.environ.get("PROMTOOL"), TOOLS / "bin/promtool"
-    if named and shutil.which(named) is None:
-        raise Failure(f"PROMTOOL names {named}, which is not a program")
-    found = shutil.which(named or "promtool")
-    if found is None:
-        if not own.exists():
-            unpack_promtool(own)
-        found = own
-    need(found, PROMTOOL_AT_LEAST, "install a newer Prometheus, or set PROMTOOL to the path of its promtool")
-    return Path(found), re.search(r"version (\S+)", run(found, "--version"))[1]
+    return setup_from_prometheus("promtool")
+
+
+def setup_prometheus():
+    return setup_from_prometheus("prometheus")
 
 
 def need_go_for(what):
@@ -479,6 +489,7 @@ PARTS = {
     "protos": setup_protos,
     "deploy-schemas": setup_deploy_schemas,
     "promtool": setup_promtool,
+    "prometheus": setup_prometheus,
     "etcd": setup_etcd,
     "kube-apiserver": setup_kube_apiserver,
     "kubectl": setup_kubectl,
