@@ -10,7 +10,7 @@ COMMA := ,
 BINARY := target/debug/atlassian-authz
 # Linked statically: the image holds nothing to link with.
 IMAGE_TARGET := $(shell uname -m)-unknown-linux-gnu
-# Keycloak and Tomcat need a JDK, promtool a Debian or a Prometheus, buildah root or a user that it may map. SKIP_KEYCLOAK=1, SKIP_TOMCAT=1,
+# Keycloak and Tomcat need a JDK, Prometheus, with its promtool, a Debian, buildah root or a user that it may map. SKIP_KEYCLOAK=1, SKIP_TOMCAT=1,
 # SKIP_PROMTOOL=1 and SKIP_BUILDAH=1 leave them out, and the summary of `make test` says so.
 SKIP_KEYCLOAK ?=
 SKIP_TOMCAT ?=
@@ -21,11 +21,11 @@ export SKIP_KEYCLOAK SKIP_TOMCAT SKIP_PROMTOOL SKIP_BUILDAH
 PARTS := envoy postgres git gitleaks helm protos deploy-schemas
 PARTS += $(if $(filter 1,$(SKIP_KEYCLOAK)),,keycloak)
 PARTS += $(if $(filter 1,$(SKIP_TOMCAT)),,tomcat)
-PARTS += $(if $(filter 1,$(SKIP_PROMTOOL)),,promtool)
+PARTS += $(if $(filter 1,$(SKIP_PROMTOOL)),,promtool prometheus)
 PARTS += $(if $(filter 1,$(SKIP_BUILDAH)),,buildah)
 WITHOUT_KEYCLOAK := $(if $(filter 1,$(SKIP_KEYCLOAK)),$(COMMA) WITHOUT Keycloak (SKIP_KEYCLOAK=1))
 WITHOUT_TOMCAT := $(if $(filter 1,$(SKIP_TOMCAT)),$(COMMA) WITHOUT Tomcat (SKIP_TOMCAT=1))
-WITHOUT_PROMTOOL := $(if $(filter 1,$(SKIP_PROMTOOL)),$(COMMA) WITHOUT promtool (SKIP_PROMTOOL=1))
+WITHOUT_PROMTOOL := $(if $(filter 1,$(SKIP_PROMTOOL)),$(COMMA) WITHOUT Prometheus (SKIP_PROMTOOL=1))
 WITHOUT_BUILDAH := $(if $(filter 1,$(SKIP_BUILDAH)),$(COMMA) WITHOUT buildah (SKIP_BUILDAH=1))
 
 .PHONY: help demo test test-kubernetes setup lint unit deploy image bench docs docs-check deny clean
@@ -54,10 +54,11 @@ lint: ## Format, clippy, documentation: no warnings
 unit: ## cargo test
 	cargo test --locked
 
-deploy: ## Render and validate every manifest, test the alerts
+deploy: ## Render and validate every manifest, test the alerts, let a real Prometheus scrape the service
 	cargo build --locked
 	$(PYTHON) tests/deploy/validate.py --binary $(BINARY)
 	$(PYTHON) tests/deploy/test_validate.py
+	$(PYTHON) tests/deploy/prometheus.py --binary $(BINARY)
 	$(if $(filter 1,$(SKIP_BUILDAH)),,$(PYTHON) tests/deploy/test_image_build.py)
 
 image: ## Build and check the image: target/atlassian-authz-image.tar, for docker load (10 minutes the first time)

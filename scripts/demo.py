@@ -168,7 +168,8 @@ def request(port, path, headers=(), method="GET", body=None):
     """Sends the headers exactly as given: twice, in any case."""
     connection = http.client.HTTPConnection(LOOPBACK, port, timeout=20)
     try:
-        connection.putrequest(method, path, skip_accept_encoding=True)
+        has_host = any(name.lower() == "host" for name, _ in headers)
+        connection.putrequest(method, path, skip_host=has_host, skip_accept_encoding=True)
         for name, value in headers:
             connection.putheader(name, value)
         connection.endheaders(body)
@@ -195,6 +196,10 @@ def basic(user, password):
 
 
 class Demo:
+    AUTHZ_CONFIG = AUTHZ_CONFIG
+    # What of Envoy's configuration is replaced, besides addresses.
+    ENVOY_CHANGES = {"domains: [jira-api.example.com]": f"domains: [{LOOPBACK}]"}
+
     def __init__(self, directory, binary):
         self.directory = directory
         self.binary = binary
@@ -203,21 +208,24 @@ class Demo:
         self.authz = Process("atlassian-authz", directory)
         self.envoy = Process("envoy", directory)
         self.processes = [self.envoy, self.authz, self.jira, self.oidc]  # in the order in which they are stopped
-        self.issuer = self.admin_port = self.envoy_port = None
+        self.issuer = self.grpc_port = self.admin_port = self.envoy_port = None
         self.config = directory / "config.yaml"
 
     def start(self):
         self.start_oidc()
         self.jira.start(sys.executable, JIRA, "--exit-with-parent")
         jira_port = self.jira.wait_until(self.jira.ready_line)["port"]
-        grpc_port, self.admin_port = free_ports(2)
+        self.grpc_port, self.admin_port = free_ports(2)
         (self.directory / "pepper").write_text(secrets.token_urlsafe(48))
         self.config.write_text(
-            AUTHZ_CONFIG.format(grpc=grpc_port, admin=self.admin_port, issuer=self.issuer, directory=self.directory)
+            self.AUTHZ_CONFIG.format(grpc=self.grpc_port, admin=self.admin_port, issuer=self.issuer, directory=self.directory)
         )
+        self.start_authz()
+        self.start_envoy(jira_port)
+
+    def start_authz(self):
         self.authz.start(self.binary, "serve", "--config", self.config)
         self.authz.wait_until(lambda: answers(self.admin_port, "/readyz"))
-        self.start_envoy(jira_port, grpc_port)
 
     def start_oidc(self, *options):
         """The first start takes a port from the kernel; later ones take the same, as the port is part of the issuer."""
@@ -227,15 +235,15 @@ class Demo:
         self.oidc.start(*server, *options)
         self.issuer = self.oidc.wait_until(self.oidc.ready_line)["issuer"]
 
-    def start_envoy(self, jira_port, grpc_port):
+    def start_envoy(self, jira_port):
         """Port 0 for both of its listeners: it tells the admin one in a file, and that one tells the other."""
         config = ENVOY_CONFIG.read_text()
         for placeholder, value in {
             "address: 0.0.0.0, port_value: 8443": f"address: {LOOPBACK}, port_value: 0",
             "address: 127.0.0.1, port_value: 9901": f"address: {LOOPBACK}, port_value: 0",
             "address: jira.example.internal, port_value: 8080": f"address: {LOOPBACK}, port_value: {jira_port}",
-            "address: atlassian-authz, port_value: 9001": f"address: {LOOPBACK}, port_value: {grpc_port}",
-            "domains: [jira-api.example.com]": f"domains: [{LOOPBACK}]",
+            "address: atlassian-authz, port_value: 9001": f"address: {LOOPBACK}, port_value: {self.grpc_port}",
+            **self.ENVOY_CHANGES,
         }.items():
             if (count := config.count(placeholder)) != 1:
                 raise Surprise(f"{ENVOY_CONFIG} has «{placeholder}» {count} times instead of once")

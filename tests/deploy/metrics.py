@@ -95,7 +95,7 @@ def exposed(binary: Path) -> dict[str, set[str]]:
             service = subprocess.Popen([binary, "serve", "--config", config], stdout=output, stderr=output, stdin=subprocess.DEVNULL)
         try:
             listening = _addresses(service, log)
-            with _empty_check(listening["grpc"]):
+            with send_check(listening["grpc"]):
                 page = _page_with_a_decision(listening["admin"])
         finally:
             service.kill()
@@ -114,8 +114,8 @@ def _addresses(service: subprocess.Popen[bytes], log: Path) -> dict[str, str]:
     raise RuntimeError(f"the service does not listen: {log.read_text().strip()[-300:]}")
 
 
-def _empty_check(address: str) -> socket.socket:
-    """Sends a CheckRequest without a field: HTTP/2 by hand, which is less than a gRPC library to install."""
+def send_check(address: str, request: bytes = b"") -> socket.socket:
+    """Sends a CheckRequest, without a field if nothing else is said: HTTP/2 by hand, which is less than a gRPC library to install."""
 
     def frame(kind: int, flags: int, stream: int, payload: bytes) -> bytes:
         return len(payload).to_bytes(3, "big") + bytes([kind, flags]) + stream.to_bytes(4, "big") + payload
@@ -132,7 +132,7 @@ def _empty_check(address: str) -> socket.socket:
     block = b"".join(b"\x00" + b"".join(bytes([len(part)]) + part.encode() for part in pair) for pair in headers.items())
     host, _, port = address.rpartition(":")
     connection = socket.create_connection((host, int(port)), timeout=10)
-    message = bytes(5)  # not compressed, of no length
+    message = b"\x00" + len(request).to_bytes(4, "big") + request  # not compressed
     connection.sendall(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + frame(4, 0, 0, b"") + frame(1, 4, 1, block) + frame(0, 1, 1, message))
     return connection
 
