@@ -24,13 +24,18 @@ use crate::{
 pub const MAX_AUTHORIZATION_BYTES: usize = 16 * 1024;
 
 /// Query parameters that Jira, Confluence and Bitbucket read a login or a token from.
-const QUERY_CREDENTIALS: [&str; 5] = [
+const QUERY_CREDENTIALS: [&str; 7] = [
     "os_username",
     "os_password",
     "os_authtype",
     "os_cookie",
     "access_token",
+    // OAuth 1.0a, which application links still speak (RFC 5849 §3.5.3).
+    "oauth_token",
+    "oauth_consumer_key",
 ];
+/// The path parameter from which Tomcat reads a session, where its cookie is not there (Servlet 6 §7.1.3).
+const SESSION_PARAMETER: &[u8] = b"jsessionid";
 
 /// The one credential of a request.
 pub enum Credential<'a> {
@@ -89,6 +94,10 @@ pub enum MalformedCredential {
     /// `os_username`, `access_token` and their like next to an identity.
     #[error("the query carries a second credential: {0}")]
     InQuery(&'static str),
+    /// `;jsessionid=…` next to an identity: the session is somebody's too, and it is in a place from which nothing is
+    /// removed.
+    #[error("the path carries a session beside the credential")]
+    SessionInPath,
     /// `Digest`, `DPoP`, … or no scheme at all. Not malformed as such: answered 401.
     #[error("the authentication scheme is not accepted here")]
     UnsupportedScheme,
@@ -103,6 +112,9 @@ impl<'a> Credential<'a> {
         let Some(value) = only_authorization(&request.headers)? else {
             return Ok(None);
         };
+        if has_session(request.path.path()) {
+            return Err(MalformedCredential::SessionInPath);
+        }
         Self::parse(value).map(Some)
     }
 
@@ -186,6 +198,18 @@ fn credential_in_query(query: &str) -> Option<&'static str> {
         QUERY_CREDENTIALS
             .into_iter()
             .find(|credential| name.eq_ignore_ascii_case(credential.as_bytes()))
+    })
+}
+
+/// Whether a path names a session, as Tomcat would read it or after a proxy has decoded it once.
+fn has_session(path: &str) -> bool {
+    let path = decode_name(path);
+    let mut parameters = path
+        .split(|byte| *byte == b'/')
+        .flat_map(|segment| segment.split(|byte| *byte == b';').skip(1));
+    parameters.any(|parameter| {
+        let name = parameter.split(|byte| *byte == b'=').next();
+        name.is_some_and(|name| name.eq_ignore_ascii_case(SESSION_PARAMETER))
     })
 }
 
@@ -356,6 +380,8 @@ mod tests {
             "access_token=x",
             "access%5Ftoken",
             "&&os_username",
+            "oauth_token=x",
+            "oauth%5fconsumer_key=x",
         ] {
             assert!(credential_in_query(query).is_some(), "{query}");
         }
@@ -367,6 +393,28 @@ mod tests {
             "jql=access_token%3D1",
         ] {
             assert!(credential_in_query(query).is_none(), "{query}");
+        }
+    }
+
+    #[test]
+    fn a_session_in_the_path_is_found_however_it_is_spelled() {
+        for path in [
+            "/rest;jsessionid=1/x",
+            "/rest/x;jsessionid=1",
+            "/rest;a=b;JSessionID=1",
+            "/rest%3Bjsessionid%3d1",
+            "/rest;%6asessionid=1",
+        ] {
+            assert!(has_session(path), "{path}");
+        }
+        for path in [
+            "/rest/jsessionid=1",
+            "/rest;a=jsessionid",
+            "/rest;jsession=1",
+            "/",
+            "",
+        ] {
+            assert!(!has_session(path), "{path}");
         }
     }
 

@@ -425,6 +425,7 @@ fn denials() -> Vec<(Denial, Face)> {
         MalformedCredential::NotB64Token,
         MalformedCredential::NotBasic,
         MalformedCredential::InQuery("os_password"),
+        MalformedCredential::SessionInPath,
     ] {
         all.push((malformed.into(), BAD_CREDENTIAL));
     }
@@ -735,7 +736,8 @@ fn group(denial: &Denial) -> usize {
             | MalformedCredential::TooLong
             | MalformedCredential::NotB64Token
             | MalformedCredential::NotBasic
-            | MalformedCredential::InQuery(_),
+            | MalformedCredential::InQuery(_)
+            | MalformedCredential::SessionInPath,
         ) => 5,
         Denial::ForeignCredential(_) => 6,
         Denial::BadApiToken(_) => 7,

@@ -52,12 +52,13 @@ class Metrics:
 
 
 def declared(root: Path) -> Metrics:
-    """From the registrations in src/metrics.rs and the label sets beside it."""
-    source = (root / "src/metrics.rs").read_text()
+    """From the registrations in src/metrics.rs and beside it, and the label sets."""
+    source = "".join(file.read_text() for file in [root / "src/metrics.rs", *sorted((root / "src/metrics").glob("*.rs"))])
     sets = {
         name: set(re.findall(r"(\w+): [\w&' ]+,", body))
         for name, body in re.findall(r"struct (\w+Labels) \{\n(.*?)\n\}", _without_visibility((root / "src/metrics/labels.rs").read_text()), re.S)
     }
+    sets["NoLabels"] = set()
     kinds: dict[str, tuple[str, set[str]]] = {}
     for field, family, plain in re.findall(r"^    (\w+): (?:Family<(.+?)>|(Counter|Gauge)),$", source, re.M):
         if family:
@@ -71,7 +72,7 @@ def declared(root: Path) -> Metrics:
         for suffix in SUFFIXES[kind]:
             found[f"{PREFIX}{name}{suffix}"] = labels | ({"le"} if suffix == "_bucket" else set())
     if len(found) < len(kinds):
-        raise ValueError(f"src/metrics.rs has {len(kinds)} metrics, and only {len(found)} registrations were understood")
+        raise ValueError(f"src/metrics has {len(kinds)} metrics, and only {len(found)} registrations were understood")
     words = {word for file in (root / "src").rglob("*.rs") for word in re.findall(r'"([a-z_0-9]+)"', file.read_text())}
     return Metrics(found, words)
 

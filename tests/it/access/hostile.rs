@@ -111,7 +111,15 @@ fn no_spelling_of_a_path_gets_past_a_rule() {
         assert_eq!(envoy.stat("http.ingress.ext_authz.error"), 0, "{name}");
     }
     let words: Vec<_> = words.iter().map(String::as_str).collect();
-    assert_eq!(words, ["access_rule", "path_denied", "path_not_canonical"]);
+    assert_eq!(
+        words,
+        [
+            "access_rule",
+            "malformed_credential",
+            "path_denied",
+            "path_not_canonical"
+        ]
+    );
 }
 
 /// The same spellings without a credential: none of them is the public path.

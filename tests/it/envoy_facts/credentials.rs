@@ -7,7 +7,7 @@ use atlassian_authz::pb::envoy::config::core::v3::{HeaderMap, HeaderValue};
 use super::{CARRIERS, ENCODINGS, Lab, h2};
 use crate::support::{
     idp::Idp,
-    service::{Check, Service},
+    service::{Check, Service, config_for},
     tokens::Token,
 };
 
@@ -309,6 +309,8 @@ fn a_login_in_the_query_is_refused_before_the_product_sees_it() {
         "&&&os_username=admin",
         "x=%26&os_username=admin",
         "x=?os_cookie&os_username=admin",
+        "oauth_token=a",
+        "oauth_consumer_key=a",
     ] {
         let target = format!("/rest/api/2/myself?{query}");
         let answer = lab.get(&target, &[&alice]);
@@ -323,4 +325,38 @@ fn a_login_in_the_query_is_refused_before_the_product_sees_it() {
         assert_eq!(seen.line, format!("GET {target} HTTP/1.1"));
     }
     lab.assert_no_errors();
+}
+
+/// Tomcat would serve the session's user, whoever the token's is.
+#[test]
+fn a_session_in_the_path_beside_a_token_is_refused() {
+    let lab = Lab::start();
+    let alice = lab.alice();
+    for path in [
+        "/rest/api/2/myself;jsessionid=0A1B",
+        "/rest;jsessionid=0A1B/api/2/myself",
+        "/rest;a=b;JSESSIONID=0A1B/api/2/myself",
+        "/rest/api/2/myself%3Bjsessionid=0A1B",
+        "/rest/api/2/myself;%6Asessionid=0A1B",
+    ] {
+        let answer = lab.get(path, &[&alice]);
+        let code = lab.assert_refused(&answer, 400, path);
+        assert_eq!(code, "malformed_credential", "{path}");
+    }
+    lab.assert_no_errors();
+}
+
+#[test]
+fn a_session_in_the_path_is_refused_where_no_rule_reads_paths() {
+    let idp = Idp::start();
+    let config = format!("{}    denied_paths: []\n", config_for(&idp));
+    let mut service = Service::with_config(&config);
+    let token = Token::of(&idp.issuer).signed();
+    let mut ask = |path: &str| service.check(Check::get(path).bearer(&token).build());
+    assert_eq!(ask("/rest;v=1/api").user(), Some("alice"));
+    let outcome = ask("/rest;jsessionid=0A1B/api");
+    assert_eq!(
+        (outcome.status, outcome.reason()),
+        (400, "malformed_credential")
+    );
 }
