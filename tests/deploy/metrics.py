@@ -52,13 +52,12 @@ class Metrics:
 
 
 def declared(root: Path) -> Metrics:
-    """From the registrations in src/metrics.rs and beside it, and the label sets."""
-    source = "".join(file.read_text() for file in [root / "src/metrics.rs", *sorted((root / "src/metrics").glob("*.rs"))])
+    """From the registrations in src/metrics.rs and its modules, and the label sets beside them."""
+    files = [root / "src/metrics.rs", *sorted((root / "src/metrics").rglob("*.rs"))]
+    source = "\n".join(_without_visibility(file.read_text()) for file in files)
     sets = {
-        name: set(re.findall(r"(\w+): [\w&' ]+,", body))
-        for name, body in re.findall(r"struct (\w+Labels) \{\n(.*?)\n\}", _without_visibility((root / "src/metrics/labels.rs").read_text()), re.S)
+        name: set(re.findall(r"(\w+): [\w&' ]+,", body)) for name, body in re.findall(r"struct (\w+Labels) \{\n?(.*?)\n?\}", source, re.S)
     }
-    sets["NoLabels"] = set()
     kinds: dict[str, tuple[str, set[str]]] = {}
     for field, family, plain in re.findall(r"^    (\w+): (?:Family<(.+?)>|(Counter|Gauge)),$", source, re.M):
         if family:
