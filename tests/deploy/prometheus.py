@@ -1,6 +1,6 @@
 """Lets a real Prometheus scrape the real service, with traffic through the real Envoy, and asks it everything that we ask of one.
 
-    .tools/venv/bin/python tests/deploy/prometheus.py [--binary target/debug/atlassian-authz] [--seconds 8]
+    .tools/venv/bin/python tests/deploy/prometheus.py [--binary target/debug/atlassian-authz] [--seconds 8] [--draw FILE]
 
 promtool knows the grammar, and the series that a test writes down. Here the series are those that the service has: the target is
 up, all queries of the dashboard, the alerts and the runbook are accepted and find what the traffic left, and every alert is in
@@ -291,9 +291,13 @@ class Question:
         return [value for value in found if not math.isnan(value)]
 
 
-def asked(prometheus: Prometheus, dashboard: Any, start: float, end: float) -> Iterator[Question]:
+def dashboard() -> Any:
+    return json.loads((DEPLOY / "grafana/dashboard.json").read_text())
+
+
+def asked(prometheus: Prometheus, start: float, end: float) -> Iterator[Question]:
     """Everything that the dashboard asks, as Grafana would ask it for the time of the traffic."""
-    for panel in dashboard["panels"]:
+    for panel in dashboard()["panels"]:
         for target in panel.get("targets", []):
             query = with_values(target["expr"])
             question = Question(panel, target, [], [])
@@ -367,11 +371,10 @@ def walk(service: Service, prometheus: Prometheus, report: Report, seconds: floa
         report.add("rule", rule["name"], rule_problems(rule))
         if rule["type"] == "recording":
             report.add("data", rule["name"], documented_problems(prometheus, rule["name"], end))
-    dashboard = json.loads((DEPLOY / "grafana/dashboard.json").read_text())
-    questions = list(asked(prometheus, dashboard, start, end))
+    questions = list(asked(prometheus, start, end))
     for question in questions:
         report.add("dashboard", f"{question.panel['title']}, {question.panel['type']} {question.target['refId']}", panel_problems(question))
-    for variable in dashboard["templating"]["list"]:
+    for variable in dashboard()["templating"]["list"]:
         if variable["type"] == "query":
             report.add("dashboard", f"${variable['name']}", variable_problems(prometheus, variable["query"]["query"]))
     for path in [DEPLOY / "prometheus/README.md", *sorted((ROOT / "docs").glob("*.md"))]:
@@ -389,6 +392,7 @@ def main() -> int:
     arguments = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     arguments.add_argument("--binary", type=Path, default=ROOT / "target/debug/atlassian-authz")
     arguments.add_argument("--seconds", type=float, default=8, help="how long the traffic lasts")
+    arguments.add_argument("--draw", type=Path, metavar="FILE", help="draw the dashboard, with what it showed of the traffic, as a PNG")
     options = arguments.parse_args()
     for ending in (signal.SIGTERM, signal.SIGHUP):  # like an ordinary exit, so that the servers are stopped
         signal.signal(ending, lambda number, _: sys.exit(128 + number))
@@ -406,7 +410,13 @@ def main() -> int:
             stack.callback(service.stop)
             prometheus = Prometheus(directory, program)
             stack.callback(prometheus.process.stop)
-            walk(service, prometheus, report, options.seconds)
+            questions = walk(service, prometheus, report, options.seconds)
+            if options.draw:
+                from draw import draw  # needs matplotlib, which the rest does not
+
+                options.draw.parent.mkdir(parents=True, exist_ok=True)
+                draw(questions, dashboard(), options.draw)
+                print(f"drawn: {options.draw}")
         except (demo.Surprise, ValueError, OSError) as error:
             report.add("prometheus", "the servers", [str(error)])
             if process := getattr(error, "process", None):
