@@ -29,6 +29,7 @@ mod provider_faults;
 mod providers;
 mod real_parts;
 mod reload;
+mod rolling;
 mod token_attacks;
 mod token_store;
 mod tomcat;

@@ -1,11 +1,9 @@
 //! The configuration that we ship for Envoy, with nothing changed but addresses.
 
-use std::fs;
-
 use super::{BELIEVED, CARRIERS, believed};
 use crate::support::{
     client::{self, Answer},
-    envoy::Envoy,
+    envoy::{Envoy, shipped},
     idp::Idp,
     service::Service,
     tokens::Token,
@@ -13,34 +11,6 @@ use crate::support::{
 };
 
 const HOST: &str = "jira-api.example.com";
-
-fn shipped(jira: u16, grpc: &str) -> String {
-    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/deploy/envoy/envoy.yaml");
-    let mut config = fs::read_to_string(file).expect("the shipped configuration");
-    let grpc = grpc.rsplit_once(':').expect("host:port").1;
-    for (placeholder, value) in [
-        (
-            "address: 0.0.0.0, port_value: 8443",
-            "address: 127.0.0.1, port_value: 0".to_owned(),
-        ),
-        (
-            "address: 127.0.0.1, port_value: 9901",
-            "address: 127.0.0.1, port_value: 0".to_owned(),
-        ),
-        (
-            "address: jira.example.internal, port_value: 8080",
-            format!("address: 127.0.0.1, port_value: {jira}"),
-        ),
-        (
-            "address: atlassian-authz, port_value: 9001",
-            format!("address: 127.0.0.1, port_value: {grpc}"),
-        ),
-    ] {
-        assert_eq!(config.matches(placeholder).count(), 1, "{placeholder}");
-        config = config.replace(placeholder, &value);
-    }
-    config
-}
 
 /// Client, the shipped Envoy, service and product.
 struct Scene {
@@ -57,7 +27,7 @@ impl Scene {
         // The route names the application: the host is of no account to the service.
         let service = Service::start(&idp);
         let upstream = Upstream::start();
-        let envoy = Envoy::with_config("envoy.yaml", &shipped(upstream.port, &service.grpc));
+        let envoy = Envoy::with_config("envoy.yaml", &shipped(upstream.port, &[&service.grpc]));
         Self {
             envoy,
             upstream,

@@ -154,6 +154,39 @@ impl Envoy {
     }
 }
 
+/// The configuration that we ship, with nothing changed but addresses.
+pub fn shipped(jira: u16, replicas: &[&str]) -> String {
+    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/deploy/envoy/envoy.yaml");
+    let mut config = fs::read_to_string(file).expect("the shipped configuration");
+    let ours = "- endpoint:\n                  address: { socket_address: { address: atlassian-authz, port_value: 9001 } }";
+    let endpoints: Vec<_> = replicas
+        .iter()
+        .map(|grpc| {
+            let (host, port) = grpc.rsplit_once(':').expect("host:port");
+            format!("- endpoint: {{ address: {{ socket_address: {{ address: {host}, port_value: {port} }} }} }}")
+        })
+        .collect();
+    for (placeholder, value) in [
+        (
+            "address: 0.0.0.0, port_value: 8443",
+            "address: 127.0.0.1, port_value: 0".to_owned(),
+        ),
+        (
+            "address: 127.0.0.1, port_value: 9901",
+            "address: 127.0.0.1, port_value: 0".to_owned(),
+        ),
+        (
+            "address: jira.example.internal, port_value: 8080",
+            format!("address: 127.0.0.1, port_value: {jira}"),
+        ),
+        (ours, endpoints.join("\n              ")),
+    ] {
+        assert_eq!(config.matches(placeholder).count(), 1, "{placeholder}");
+        config = config.replace(placeholder, &value);
+    }
+    config
+}
+
 fn config(options: &Options) -> Value {
     let mut filter = json!({
         "@type": "type.googleapis.com/envoy.extensions.filters.http.ext_authz.v3.ExtAuthz",
