@@ -94,7 +94,7 @@ def exposed(binary: Path) -> dict[str, set[str]]:
         with log.open("w") as output:
             service = subprocess.Popen([binary, "serve", "--config", config], stdout=output, stderr=output, stdin=subprocess.DEVNULL)
         try:
-            listening = _addresses(service, log)
+            listening = addresses(service, log)
             with send_check(listening["grpc"]):
                 page = _page_with_a_decision(listening["admin"])
         finally:
@@ -104,7 +104,7 @@ def exposed(binary: Path) -> dict[str, set[str]]:
     return {name: set(re.findall(r'(\w+)="', labels)) for name, labels in samples}
 
 
-def _addresses(service: subprocess.Popen[bytes], log: Path) -> dict[str, str]:
+def addresses(service: subprocess.Popen[bytes], log: Path) -> dict[str, str]:
     limit = time.monotonic() + START_LIMIT
     while time.monotonic() < limit and service.poll() is None:
         for line in log.read_text().splitlines():

@@ -9,17 +9,23 @@ import copy
 import json
 import os
 import shutil
+import socket
+import ssl
 import subprocess
 import sys
 import tempfile
+import time
 import unittest
+import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import envoy_rules
 import image
 import invariants
 import metrics
+import trustme
 import validate
 
 World = invariants.World
@@ -647,13 +653,202 @@ class TestEnvoy(unittest.TestCase):
         patch_of(world, "HttpConnectionManager")["early_header_mutations"] = []
         self.assertIn("early_header_mutations", "\n".join(validate.envoy_load(self.envoy, validate.patched_envoy(world))))
 
-    def test_open_configuration_is_named(self) -> None:
-        config = validate.patched_envoy(self.world)
-        self.assertEqual(validate.open_ext_authz(config), [])
-        (settings,) = validate.ext_authz_filters(config)
-        settings["failure_mode_allow"] = True
-        del settings["grpc_service"]["timeout"]
-        self.assertEqual(len(validate.open_ext_authz(config)), 2)
+
+Envoy = envoy_rules.Config
+
+
+def host(c: Envoy, name: str = "jira") -> dict[str, Any]:
+    return next(h for h in c.hosts if h["name"] == name)
+
+
+def listener(c: Envoy) -> dict[str, Any]:
+    return c.config["static_resources"]["listeners"][0]
+
+
+def tls(c: Envoy, cluster: str) -> dict[str, Any]:
+    return c.cluster(cluster)["transport_socket"]["typed_config"]
+
+
+def secret(c: Envoy, name: str) -> dict[str, Any]:
+    return c.secrets[name]["resources"][0]
+
+
+# (the check that must fail, what is wrong, how to make it so)
+BROKEN_ENVOY: list[tuple[str, str, Callable[[Envoy], Any]]] = [
+    ("envoy-asks-about-everything", "a filter before", lambda c: c.manager["http_filters"].insert(0, {"name": "envoy.filters.http.lua"})),
+    ("envoy-asks-about-everything", "a filter after", lambda c: c.manager["http_filters"].insert(1, {"name": "envoy.filters.http.header_mutation"})),
+    ("envoy-asks-about-everything", "a share of them", lambda c: put(c.ext_authz, "filter_enabled", {"default_value": {"numerator": 50}})),
+    ("envoy-asks-about-everything", "in the shadow", lambda c: put(c.ext_authz, "shadow_mode", True)),
+    ("envoy-asks-about-everything", "some headers", lambda c: put(c.ext_authz, "allowed_headers", {"patterns": [{"exact": "authorization"}]})),
+    ("envoy-asks-about-everything", "open when off", lambda c: pop(c.ext_authz, "deny_at_disable")),
+    ("envoy-asks-about-everything", "a route without", lambda c: put(host(c)["typed_per_filter_config"], "x", {"disabled": True})),
+    ("envoy-fails-closed", "open", lambda c: put(c.ext_authz, "failure_mode_allow", True)),
+    ("envoy-fails-closed", "403", lambda c: pop(c.ext_authz, "status_on_error")),
+    ("envoy-fails-closed", "200 ms", lambda c: pop(c.ext_authz["grpc_service"], "timeout")),
+    ("envoy-fails-closed", "a minute", lambda c: put(c.ext_authz["grpc_service"], "timeout", "60s")),
+    ("envoy-shows-and-applies-headers-exactly", "joined headers", lambda c: pop(c.ext_authz, "encode_raw_headers")),
+    ("envoy-shows-and-applies-headers-exactly", "unvalidated", lambda c: pop(c.ext_authz, "validate_mutations")),
+    ("envoy-shows-and-applies-headers-exactly", "any header", lambda c: put(c.ext_authz["decoder_header_mutation_rules"]["allow_expression"], "regex", ".*")),
+    ("envoy-shows-and-applies-headers-exactly", "no identity", lambda c: put(c.ext_authz["decoder_header_mutation_rules"]["allow_expression"], "regex", "x-user")),
+    ("envoy-shows-and-applies-headers-exactly", "cleaned up", lambda c: pop(c.ext_authz["decoder_header_mutation_rules"], "disallow_is_error")),
+    ("envoy-removes-identity-first", "not at all", lambda c: pop(c.manager, "early_header_mutation_extensions")),
+    ("envoy-removes-identity-first", "underscores", lambda c: pop(c.manager["common_http_protocol_options"], "headers_with_underscores_action")),
+    ("envoy-removes-identity-first", "after the check", lambda c: put(host(c), "request_headers_to_remove", ["x-remote-user"])),
+    ("envoy-has-one-reading-of-a-path", "dots", lambda c: pop(c.manager, "normalize_path")),
+    ("envoy-has-one-reading-of-a-path", "encoded slashes", lambda c: put(c.manager, "path_with_escaped_slashes_action", "UNESCAPE_AND_FORWARD")),
+    ("envoy-has-one-reading-of-a-path", "a rewrite", lambda c: put(host(c)["routes"][0]["route"], "prefix_rewrite", "/jira")),
+    ("envoy-believes-no-client", "its address", lambda c: pop(c.manager, "use_remote_address")),
+    ("envoy-believes-no-client", "its certificate", lambda c: put(c.manager, "forward_client_cert_details", "ALWAYS_FORWARD_ONLY")),
+    ("envoy-believes-no-client", "private addresses", lambda c: put(c.manager, "internal_address_config", {})),
+    ("envoy-believes-no-client", "every name", lambda c: put(host(c), "domains", ["*"])),
+    ("envoy-believes-no-client", "the wrong application", lambda c: put(host(c, "jira-browsers"), "typed_per_filter_config", host(c)["typed_per_filter_config"])),
+    ("envoy-sessions-stay-where-they-belong", "sessions get out", lambda c: pop(host(c), "response_headers_to_remove")),
+    ("envoy-sessions-stay-where-they-belong", "no sessions for browsers", lambda c: put(c.manager["route_config"], "response_headers_to_remove", ["Set-Cookie"])),
+    ("envoy-sessions-stay-where-they-belong", "no browsers", lambda c: c.hosts.pop()),
+    ("envoy-survives-a-replica", "the same one again", lambda c: pop(c.ext_authz["grpc_service"]["retry_policy"], "retry_host_predicate")),
+    ("envoy-survives-a-replica", "three at a time", lambda c: put(c.cluster("atlassian-authz")["circuit_breakers"]["thresholds"][0], "max_retries", 3)),
+    ("envoy-survives-a-replica", "no health", lambda c: pop(c.cluster("atlassian-authz"), "health_checks")),
+    ("envoy-survives-a-replica", "HTTP/1.1", lambda c: pop(c.cluster("atlassian-authz"), "typed_extension_protocol_options")),
+    ("envoy-is-bounded", "connections", lambda c: put(c.config["overload_manager"], "resource_monitors", [])),
+    ("envoy-is-bounded", "slow headers", lambda c: pop(c.manager, "request_headers_timeout")),
+    ("envoy-is-bounded", "a shared port", lambda c: pop(listener(c), "enable_reuse_port")),
+    ("envoy-is-bounded", "a MiB each", lambda c: pop(listener(c), "per_connection_buffer_limit_bytes")),
+    ("envoy-is-bounded", "admin for everybody", lambda c: put(c.config["admin"]["address"]["socket_address"], "address", "0.0.0.0")),
+    ("envoy-encrypts", "clients in clear", lambda c: pop(listener(c)["filter_chains"][0], "transport_socket")),
+    ("envoy-encrypts", "Jira in clear", lambda c: pop(c.cluster("jira"), "transport_socket")),
+    ("envoy-encrypts", "anybody's certificate", lambda c: pop(tls(c, "jira")["common_tls_context"]["combined_validation_context"], "validation_context_sds_secret_config")),
+    ("envoy-encrypts", "any name", lambda c: pop(tls(c, "atlassian-authz")["common_tls_context"]["combined_validation_context"], "default_validation_context")),
+    ("envoy-encrypts", "nothing to show", lambda c: pop(tls(c, "atlassian-authz")["common_tls_context"], "tls_certificate_sds_secret_configs")),
+    ("envoy-encrypts", "the default of clients", lambda c: pop(tls(c, "atlassian-authz")["common_tls_context"]["tls_params"], "tls_maximum_protocol_version")),
+    ("envoy-encrypts", "a secret that is not there", lambda c: c.secrets.pop("jira-ca")),
+    ("envoy-encrypts", "a secret of another name", lambda c: put(secret(c, "client"), "name", "server")),
+    ("envoy-encrypts", "not watched", lambda c: pop(secret(c, "client")["tls_certificate"], "watched_directory")),
+    ("envoy-encrypts", "another directory is watched", lambda c: put(secret(c, "jira-ca")["validation_context"]["watched_directory"], "path", "/etc/envoy/tls")),
+]
+
+
+class TestEnvoyRules(unittest.TestCase):
+    def test_each_defect_is_named(self) -> None:
+        configs = validate.envoy_configs()
+        for config in configs.values():
+            self.assertEqual([p for problems in envoy_rules.run(config).values() for p in problems], [])
+        for name, what, spoil in BROKEN_ENVOY:
+            with self.subTest(name, what=what):
+                config = copy.deepcopy(configs["deploy/envoy/envoy-tls.yaml"])
+                spoil(config)
+                self.assertNotEqual(envoy_rules.run(config)[name], [])
+
+    def test_every_check_is_broken_once(self) -> None:
+        self.assertEqual({name for name, _, _ in BROKEN_ENVOY}, set(envoy_rules.CHECKS))
+
+    def test_what_differs_from_the_configuration_without_tls(self) -> None:
+        configs = validate.envoy_configs()
+        configs["deploy/envoy/envoy-tls.yaml"].manager["stream_idle_timeout"] = "1s"
+        self.assertIn("stream_idle_timeout is '1s'", "".join(validate.tls_differences(configs)))
+
+
+SERVICE_WITH_TLS = """\
+listen:
+  grpc: 127.0.0.1:0
+  grpc_tls:
+    certificate: {tls}/tls.crt
+    key: {tls}/tls.key
+    clients: {{ ca: {tls}/ca.crt, names: [{name}] }}
+  admin: 127.0.0.1:0
+providers:
+  - name: sso
+    jwt: {{ issuer: "https://sso.invalid" }}
+    audiences: [jira-api]
+    username: {{ claim: preferred_username }}
+applications:
+  - name: jira
+    product: jira
+    hosts: [jira-api.example.com]
+"""
+
+
+class TestMutualTls(unittest.TestCase):
+    """deploy/envoy/envoy-tls.yaml in the real Envoy, in front of the real service. Only addresses differ."""
+
+    GATEWAY = "gateway.atlassian-authz.internal"
+
+    def setUp(self) -> None:
+        self.binary, self.envoy = validate.ROOT / "target/debug/atlassian-authz", validate.find_tool("envoy")
+        if not self.binary.exists() or not self.envoy:
+            self.skipTest("the program or Envoy is missing")
+        temporary = tempfile.TemporaryDirectory()
+        self.addCleanup(temporary.cleanup)
+        self.folder = Path(temporary.name)
+        self.authority = trustme.CA()
+
+    def start(self, name: str, *command: object) -> tuple[subprocess.Popen[bytes], Path]:
+        log = self.folder / f"{name}.log"
+        with log.open("w") as output:
+            process = subprocess.Popen([str(part) for part in command], stdout=output, stderr=output, stdin=subprocess.DEVNULL)
+        self.addCleanup(lambda: (process.kill(), process.wait()))
+        return process, log
+
+    def until(self, condition: Callable[[], Any], what: str) -> Any:
+        limit = time.monotonic() + metrics.START_LIMIT
+        while time.monotonic() < limit:
+            if found := condition():
+                return found
+            time.sleep(0.05)
+        self.fail(f"{what}: not within {metrics.START_LIMIT} s")
+
+    def scene(self, accepted: str) -> None:
+        """The service, which takes the gateway of that name, and Envoy."""
+        own = self.folder / "service"
+        validate.put_certificate(own, self.authority, "atlassian-authz.atlassian-authz.svc.cluster.local")
+        (self.folder / "config.yaml").write_text(SERVICE_WITH_TLS.format(tls=own, name=accepted))
+        service, log = self.start("service", self.binary, "serve", "--config", self.folder / "config.yaml")
+        grpc = int(metrics.addresses(service, log)["grpc"].rpartition(":")[2])
+
+        config = validate.with_certificates(self.folder, validate.envoy_configs()["deploy/envoy/envoy-tls.yaml"].config, self.authority)
+        for one in (config["admin"], *config["static_resources"]["listeners"]):
+            one["address"]["socket_address"] = {"address": "127.0.0.1", "port_value": 0}
+        for cluster, port in zip(config["static_resources"]["clusters"], (grpc, 1), strict=True):
+            (endpoint,) = cluster["load_assignment"]["endpoints"][0]["lb_endpoints"]
+            endpoint["endpoint"]["address"]["socket_address"] = {"address": "127.0.0.1", "port_value": port}
+        (self.folder / "envoy.json").write_text(json.dumps(config))
+        admin = self.folder / "admin"
+        self.start("envoy", self.envoy, "-c", self.folder / "envoy.json", "--admin-address-path", admin, "--disable-hot-restart", "--concurrency", "1")
+        self.until(lambda: admin.exists() and ":" in admin.read_text(), "Envoy's admin port")
+        self.admin = f"http://{admin.read_text()}"
+        self.until(lambda: b"LIVE" in self.page("/ready"), "Envoy is ready")
+        self.port = int(self.page("/listeners?format=text").rpartition(b":")[2])
+
+    def page(self, path: str) -> bytes:
+        try:
+            return urllib.request.urlopen(self.admin + path, timeout=10).read()
+        except OSError:
+            return b""
+
+    def status(self) -> int:
+        """Of a request without a token."""
+        context = ssl.create_default_context()
+        self.authority.configure_trust(context)
+        with socket.create_connection(("127.0.0.1", self.port), timeout=10) as plain:
+            with context.wrap_socket(plain, server_hostname="jira-api.example.com") as secure:
+                secure.sendall(b"GET /rest/api/2/myself HTTP/1.1\r\nHost: jira-api.example.com\r\nConnection: close\r\n\r\n")
+                return int(secure.recv(100).split()[1])
+
+    def test_the_gateway_is_let_in_and_its_certificate_renewed(self) -> None:
+        self.scene(self.GATEWAY)
+        self.until(lambda: self.status() == 401, "an answer of the service")
+        before = self.page("/certs")
+        for name, identity in (("client", self.GATEWAY), ("server", "jira-api.example.com")):
+            validate.put_certificate(self.folder / "tls" / name, self.authority, identity)
+
+        def serials(page: bytes) -> set[str]:
+            return {c["serial_number"] for one in json.loads(page)["certificates"] for c in one["cert_chain"]}
+
+        self.until(lambda: not serials(before) & serials(self.page("/certs")), "both certificates are renewed")
+        self.assertEqual(self.status(), 401)
+
+    def test_another_client_is_not(self) -> None:
+        self.scene("other.internal")
+        self.assertEqual({self.status() for _ in range(5)}, {503})
 
 
 # (what must be said, text of rules.yaml, what replaces it)

@@ -31,6 +31,7 @@ import trustme
 import yaml
 
 import compose
+import envoy_rules
 import image
 import invariants
 import metrics
@@ -240,25 +241,46 @@ def patched_envoy(world: invariants.World) -> Object:
     }
 
 
-def ext_authz_filters(config: Any) -> Iterator[Object]:
-    if isinstance(config, dict):
-        if str(config.get("@type", "")).endswith("ext_authz.v3.ExtAuthz"):
-            yield config
-        config = list(config.values())
-    if isinstance(config, list):
-        for inner in config:
-            yield from ext_authz_filters(inner)
+def envoy_secrets() -> dict[str, Object]:
+    return {path.stem: load_one(path) for path in sorted((DEPLOY / "envoy/sds").glob("*.yaml"))}
 
 
-def open_ext_authz(config: Any) -> list[str]:
-    """How an Envoy configuration could let an unchecked request through, or leave Envoy's 200 ms unsaid."""
-    problems = []
-    for settings in ext_authz_filters(config):
-        if settings.get("failure_mode_allow"):
-            problems.append("failure_mode_allow lets unchecked requests through")
-        if "grpc_service" in settings and "timeout" not in settings["grpc_service"]:
-            problems.append("grpc_service has no timeout")
-    return problems
+def envoy_configs() -> dict[str, envoy_rules.Config]:
+    """By file."""
+    plain, secured = (load_one(DEPLOY / "envoy" / name) for name in ("envoy.yaml", "envoy-tls.yaml"))
+    return {"deploy/envoy/envoy.yaml": envoy_rules.Config(plain), "deploy/envoy/envoy-tls.yaml": envoy_rules.Config(secured, envoy_secrets())}
+
+
+def tls_differences(configs: dict[str, envoy_rules.Config]) -> list[str]:
+    """How the configuration with TLS differs from the one without in something else."""
+    plain, secured = configs.values()
+    return [problem.replace("deploy/kubernetes", "envoy.yaml") for problem in differences(plain.config, envoy_rules.without_tls(secured.config), "envoy-tls")]
+
+
+def with_certificates(folder: Path, config: Object, authority: trustme.CA) -> Object:
+    """The configuration with TLS, its files in the folder: those of `sds` as they are shipped, and new certificates."""
+    for name, identity in (("server", "jira-api.example.com"), ("client", "gateway.atlassian-authz.internal"), ("jira", "jira.example.internal")):
+        put_certificate(folder / "tls" / name, authority, identity)
+    (folder / "sds").mkdir()
+    for path in (DEPLOY / "envoy/sds").glob("*.yaml"):
+        (folder / "sds" / path.name).write_text(path.read_text().replace("/etc/envoy/tls", str(folder / "tls")))
+    return json.loads(json.dumps(config).replace("/etc/envoy/sds", str(folder / "sds")))
+
+
+def put_certificate(directory: Path, authority: trustme.CA, identity: str) -> None:
+    """As the kubelet does it: everything in a new directory, and then one link that is swapped."""
+    directory.mkdir(parents=True, exist_ok=True)
+    new = Path(tempfile.mkdtemp(prefix="..", dir=directory))
+    certificate = authority.issue_cert(identity)
+    (new / "tls.crt").write_bytes(b"".join(blob.bytes() for blob in certificate.cert_chain_pems))
+    (new / "tls.key").write_bytes(certificate.private_key_pem.bytes())
+    (new / "ca.crt").write_bytes(authority.cert_pem.bytes())
+    link = directory / "..data.new"
+    link.symlink_to(new.name)
+    link.replace(directory / "..data")
+    for name in ("tls.crt", "tls.key", "ca.crt"):
+        if not (directory / name).is_symlink():
+            (directory / name).symlink_to(f"..data/{name}")
 
 
 # --- Prometheus -----------------------------------------------------------------------------------------------------------------
@@ -608,7 +630,7 @@ def openapi_problems(document: Any) -> list[str]:
 
 def validate_sources(report: Report) -> None:
     """What needs no rendering."""
-    for path in sorted(p for folder in ("kubernetes", "istio", "envoy-gateway", "prometheus", "docker") for p in (DEPLOY / folder).rglob("*.yaml")):
+    for path in sorted(p for folder in ("kubernetes", "istio", "envoy", "envoy-gateway", "prometheus", "docker") for p in (DEPLOY / folder).rglob("*.yaml")):
         try:
             load(path.read_text())
             problems = []
@@ -670,13 +692,14 @@ def validate_envoy(report: Report, world: invariants.World) -> None:
     envoy = find_tool("envoy")
     missing = ["envoy is not installed"]
     report.add("envoy", "deploy/istio/envoy-filter.yaml", envoy_load(envoy, patched_envoy(world)) if envoy else missing)
-    for path in sorted((DEPLOY / "envoy").glob("*.yaml")):
-        what = str(path.relative_to(ROOT))
-        for config in load(path.read_text()):
-            if "static_resources" in config:
-                done = envoy and output_of([envoy, "--mode", "validate", "-l", "error", "-c", str(path)], cwd=ROOT)
-                report.add("envoy", what, failure_of(done) if done else missing)
-                report.add("envoy-fails-closed", what, open_ext_authz(config))
+    configs = envoy_configs()
+    for what, shipped in configs.items():
+        with tempfile.TemporaryDirectory() as folder:
+            config = with_certificates(Path(folder), shipped.config, trustme.CA()) if shipped.secrets else shipped.config
+            report.add("envoy", what, envoy_load(envoy, config) if envoy else missing)
+        for name, problems in envoy_rules.run(shipped).items():
+            report.add(name, what, problems)
+    report.add("envoy-tls-is-envoy-with-tls", "deploy/envoy/envoy-tls.yaml", tls_differences(configs))
 
 
 def validate_with_binary(report: Report, binary: Path | None, worlds: dict[str, invariants.World]) -> None:
