@@ -33,6 +33,10 @@ class World:
 
     kubernetes: list[Object]
     istio: list[Object]
+    # The check at a waypoint, beside or in place of the one at a Gateway.
+    waypoint: list[Object]
+    # What a mesh may need besides, and nothing applies.
+    istio_examples: list[Object]
     envoy_gateway: list[Object]
     # The configuration of a plain Envoy, which the others are held against.
     envoy: Object
@@ -544,7 +548,7 @@ def product_is_closed(w: World) -> Iterator[str]:
 
 @check("no-secret-values", "deploy/kubernetes")
 def no_secret_values(w: World) -> Iterator[str]:
-    for rendered in (*w.kubernetes, *w.istio, *w.envoy_gateway):
+    for rendered in (*w.kubernetes, *w.istio, *w.waypoint, *w.istio_examples, *w.envoy_gateway):
         if rendered["kind"] == "Secret":
             yield f"the kustomization applies Secret {rendered['metadata']['name']}"
     for example in (o for o in w.examples if o["kind"] == "Secret"):
@@ -652,8 +656,8 @@ def client_identity_is_stripped(w: World) -> Iterator[str]:
         for extension in settings.get("early_header_mutation_extensions", [])
         for mutation in extension["typed_config"]["mutations"]
     }
-    if header not in removed:
-        yield f"a client's {header} is not removed early (removed: {sorted(map(str, removed))})"
+    if missing := {header, *early_removals(w.envoy)} - removed:
+        yield f"not removed early: {sorted(missing)}"
     if not any(
         s.get("common_http_protocol_options", {}).get("headers_with_underscores_action") == "REJECT_REQUEST"
         for s in patches(w, "HttpConnectionManager")
@@ -679,6 +683,17 @@ def ext_authz_stays_closed(w: World) -> Iterator[str]:
                 yield f"{field} is not on"
         if "filter_enabled" in s or "allowed_headers" in s:
             yield "the patch narrows what is checked"
+        if s.get("deny_at_disable", {}).get("default_value") is not True:
+            yield "what no rule matches passes unchecked"
+        if s.get("decoder_header_mutation_rules") != next(ext_authz_of(w.envoy))["decoder_header_mutation_rules"]:
+            yield "an answer may touch other headers than in envoy.yaml"
+
+
+def ext_authz_of(config: Any) -> Iterator[Object]:
+    if isinstance(config, dict) and str(config.get("@type", "")).endswith(".ExtAuthz"):
+        yield config
+    for inner in config.values() if isinstance(config, dict) else config if isinstance(config, list) else ():
+        yield from ext_authz_of(inner)
 
 
 @check("only-the-gateway-calls", "deploy/istio/authorizer-access.yaml")
@@ -724,6 +739,97 @@ def mesh_network_policy(w: World) -> Iterator[str]:
             yield f"a rule opens {ports & (listening | {None})} to more than the kubelet's probes"
         elif not rule.get("from"):
             yield f"anyone may reach {ports}"
+
+
+@check("waypoint-checks-everything", "deploy/istio/waypoint")
+def waypoint_checks_everything(w: World) -> Iterator[str]:
+    gateway = w.one("Gateway", among="waypoint")
+    name, namespace = gateway["metadata"]["name"], gateway["metadata"]["namespace"]
+    if gateway["spec"]["gatewayClassName"] != "istio-waypoint" or gateway["metadata"]["labels"].get("istio.io/waypoint-for") not in ("service", "all"):
+        yield "the Gateway is no waypoint for Services"
+    policies = [o for o in w.waypoint if o["kind"] == "AuthorizationPolicy"]
+    custom = [o for o in policies if o["spec"]["action"] == "CUSTOM"]
+    if len(custom) != 1 or custom[0]["metadata"]["namespace"] != namespace:
+        yield "no policy asks the service in the waypoint's namespace"
+    for policy in custom:
+        spec = policy["spec"]
+        if spec.get("rules") != [{}]:
+            yield f"rules are {spec.get('rules')}: only [{{}}] matches every request"
+        if spec.get("targetRefs") != [{"group": "gateway.networking.k8s.io", "kind": "Gateway", "name": name}] or "selector" in spec:
+            yield "the policy is attached to something else than the waypoint"
+        if spec["provider"] != w.policy("CUSTOM")["spec"]["provider"]:
+            yield f"it asks {spec['provider']}, which istiod is not told of"
+
+
+@check("waypoint-is-the-only-way", "deploy/istio/waypoint")
+def waypoint_is_the_only_way(w: World) -> Iterator[str]:
+    gateway, service = w.one("Gateway", among="waypoint")["metadata"], w.one("Namespace")["metadata"]["name"]
+    account = [{"source": {"principals": [f"cluster.local/ns/{gateway['namespace']}/sa/{gateway['name']}"]}}]
+    allowing = {o["metadata"]["namespace"]: o["spec"] for o in w.waypoint if o["kind"] == "AuthorizationPolicy" and o["spec"]["action"] == "ALLOW"}
+    for namespace, what, labels in (
+        (gateway["namespace"], "the product", None),
+        (service, "the service", w.pod["metadata"]["labels"]),
+    ):
+        spec = allowing[namespace]
+        if not spec.get("selector") or "targetRefs" in spec:
+            yield f"{what}: ztunnel does not enforce a policy without a selector for pods"
+        if labels and not selects(spec["selector"], labels):
+            yield "the policy does not select the service's pods"
+        if any(rule.get("from") != account for rule in spec["rules"]):
+            yield f"{what} may be reached by others than the waypoint"
+        opened = {port for rule in spec["rules"] for to in rule.get("to", [{"operation": {"ports": ["every"]}}]) for port in to["operation"]["ports"]}
+        if what == "the service" and opened != {str(w.listen("grpc")[1])}:
+            yield f"{sorted(opened)} of the service is open to the waypoint"
+    peers = w.one("PeerAuthentication", among="waypoint")
+    if peers["spec"]["mtls"]["mode"] != "STRICT" or peers["spec"].get("portLevelMtls") or peers["spec"]["selector"] != allowing[gateway["namespace"]]["selector"]:
+        yield "the product also takes callers without an identity"
+    policy = w.one("NetworkPolicy", among="waypoint")
+    if policy["metadata"]["namespace"] != service or not selects(policy["spec"]["podSelector"], w.pod["metadata"]["labels"]):
+        yield "the NetworkPolicy does not select the pods"
+    for rule in policy["spec"]["ingress"]:
+        if [p.get("port") for p in rule.get("ports", [{}])] != [15008]:
+            yield "the NetworkPolicy opens more than the mesh's tunnel"
+        for peer in rule.get("from", [{}]):
+            if namespace_of(peer) != gateway["namespace"] or peer.get("podSelector", {}).get("matchLabels") != {"gateway.networking.k8s.io/gateway-name": gateway["name"]}:
+                yield "the tunnel is open to others than the waypoint"
+
+
+@check("mesh-leaves-tls-to-the-service", "deploy/istio/egress.example.yaml")
+def mesh_leaves_tls_to_the_service(w: World) -> Iterator[str]:
+    """Providers: the service speaks TLS itself, the mesh passes it on."""
+    providers = {p["preset"]["keycloak"]["url"].removeprefix("https://") for p in w.config["providers"]}
+    entries = {h: o for o in w.istio_examples if o["kind"] == "ServiceEntry" for h in o["spec"]["hosts"]}
+    for host in sorted(providers):
+        if host not in entries:
+            yield f"no ServiceEntry for {host}"
+            continue
+        entry = entries[host]
+        if [(p["number"], p["protocol"]) for p in entry["spec"]["ports"]] != [(443, "TLS")]:
+            yield f"{host}: {entry['spec']['ports']} is something else than TLS that is passed on"
+        if entry["metadata"]["namespace"] != w.one("Namespace")["metadata"]["name"]:
+            yield f"{host} is known in {entry['metadata']['namespace']}"
+        if any(o["kind"] == "DestinationRule" and o["spec"]["host"] == host and "tls" in o["spec"].get("trafficPolicy", {}) for o in w.istio_examples):
+            yield f"{host}: TLS within TLS"
+
+
+@check("mesh-reaches-an-outer-service-by-tls", "deploy/istio/external-authorizer.example.yaml")
+def mesh_reaches_an_outer_service(w: World) -> Iterator[str]:
+    rule = w.one("DestinationRule", among="istio_examples")
+    host, tls = rule["spec"]["host"], rule["spec"]["trafficPolicy"].get("tls", {})
+    entries = [o for o in w.istio_examples if o["kind"] == "ServiceEntry" and o["spec"]["hosts"] == [host]]
+    if len(entries) != 1 or entries[0]["metadata"]["namespace"] != rule["metadata"]["namespace"]:
+        yield f"no ServiceEntry beside it for {host}"
+    for entry in entries:
+        if [(p["number"], p["protocol"], p["name"]) for p in entry["spec"]["ports"]] != [(w.listen("grpc")[1], "GRPC", "grpc")]:
+            yield f"{entry['spec']['ports']} is no port for checks"
+    if tls.get("mode") not in ("SIMPLE", "MUTUAL"):
+        yield f"TLS is {tls.get('mode')}"
+    if tls.get("sni") != host or tls.get("subjectAltNames") != [host] or tls.get("insecureSkipVerify"):
+        yield "any certificate is taken for the service's"
+    if not tls.get("credentialName"):
+        yield "no CA, and nothing to show"
+    if rule["metadata"]["namespace"] != w.policy("CUSTOM")["metadata"]["namespace"]:
+        yield "it is not where the Gateway is"
 
 
 @check("gateway-namespace-agrees", "deploy")

@@ -16,6 +16,7 @@ import sys
 import tempfile
 import time
 import unittest
+import urllib.error
 import urllib.request
 from collections.abc import Callable
 from pathlib import Path
@@ -110,6 +111,19 @@ def peers(w: World) -> dict[str, Any]:
 
 def mesh_ingress(w: World) -> list[dict[str, Any]]:
     return w.one("NetworkPolicy", among="istio")["spec"]["ingress"]
+
+
+def at_waypoint(w: World, kind: str, namespace: str = "atlassian", action: str | None = None) -> dict[str, Any]:
+    found = (o for o in w.waypoint if o["kind"] == kind and o["metadata"]["namespace"] == namespace)
+    return next(o for o in found if action in (None, o["spec"].get("action")))
+
+
+def entry(w: World, name: str) -> dict[str, Any]:
+    return next(o for o in w.istio_examples if o["kind"] == "ServiceEntry" and o["metadata"]["name"] == name)
+
+
+def outer_tls(w: World) -> dict[str, Any]:
+    return w.one("DestinationRule", among="istio_examples")["spec"]["trafficPolicy"]["tls"]
 
 
 def gateway(w: World, kind: str, number: int = 0) -> dict[str, Any]:
@@ -223,12 +237,37 @@ BROKEN: list[tuple[str, str, Break]] = [
     ("every-request-is-checked", "empty list", lambda w: put(w.policy("CUSTOM")["spec"], "rules", [])),
     ("every-request-is-checked", "only some paths", lambda w: put(w.policy("CUSTOM")["spec"], "rules", [{"to": [{"operation": {"paths": ["/rest/*"]}}]}])),
     ("every-request-is-checked", "selector", lambda w: put(w.policy("CUSTOM")["spec"], "selector", {"matchLabels": {"a": "b"}})),
-    ("client-identity-is-stripped", "another header", lambda w: put(w.config, "identity_header", "x-forwarded-user")),
+    ("client-identity-is-stripped", "another header", lambda w: put(w.config, "identity_header", "x-user")),
     ("client-identity-is-stripped", "no mutation", lambda w: pop(patch_of(w, "HttpConnectionManager"), "early_header_mutation_extensions")),
     ("client-identity-is-stripped", "underscores", lambda w: pop(patch_of(w, "HttpConnectionManager"), "common_http_protocol_options")),
     ("client-identity-is-stripped", "another Gateway", lambda w: put(w.one("EnvoyFilter", among="istio")["spec"]["targetRefs"][0], "name", "other")),
     ("ext-authz-stays-closed", "failure_mode_allow", lambda w: put(patch_of(w, "ExtAuthz"), "failure_mode_allow", True)),
     ("ext-authz-stays-closed", "unvalidated mutations", lambda w: pop(patch_of(w, "ExtAuthz"), "validate_mutations")),
+    ("client-identity-is-stripped", "an alias less", lambda w: patch_of(w, "HttpConnectionManager")["early_header_mutation_extensions"][0]["typed_config"]["mutations"].pop()),
+    ("ext-authz-stays-closed", "any header", lambda w: pop(patch_of(w, "ExtAuthz"), "decoder_header_mutation_rules")),
+    ("ext-authz-stays-closed", "unmatched requests pass", lambda w: pop(patch_of(w, "ExtAuthz"), "deny_at_disable")),
+    ("waypoint-checks-everything", "another class", lambda w: put(at_waypoint(w, "Gateway")["spec"], "gatewayClassName", "istio")),
+    ("waypoint-checks-everything", "for pods only", lambda w: put(at_waypoint(w, "Gateway")["metadata"]["labels"], "istio.io/waypoint-for", "workload")),
+    ("waypoint-checks-everything", "some paths", lambda w: put(at_waypoint(w, "AuthorizationPolicy", action="CUSTOM")["spec"], "rules", [{"to": []}])),
+    ("waypoint-checks-everything", "a selector", lambda w: put(at_waypoint(w, "AuthorizationPolicy", action="CUSTOM")["spec"], "selector", {"matchLabels": {"a": "b"}})),
+    ("waypoint-checks-everything", "another provider", lambda w: put(at_waypoint(w, "AuthorizationPolicy", action="CUSTOM")["spec"]["provider"], "name", "other")),
+    ("waypoint-checks-everything", "another namespace", lambda w: put(at_waypoint(w, "AuthorizationPolicy", action="CUSTOM")["metadata"], "namespace", "other")),
+    ("waypoint-is-the-only-way", "anyone in the mesh", lambda w: pop(at_waypoint(w, "AuthorizationPolicy", action="ALLOW")["spec"]["rules"][0], "from")),
+    ("waypoint-is-the-only-way", "at the waypoint only", lambda w: pop(at_waypoint(w, "AuthorizationPolicy", action="ALLOW")["spec"], "selector")),
+    ("waypoint-is-the-only-way", "plaintext", lambda w: put(at_waypoint(w, "PeerAuthentication")["spec"]["mtls"], "mode", "PERMISSIVE")),
+    ("waypoint-is-the-only-way", "every port of the service", lambda w: pop(at_waypoint(w, "AuthorizationPolicy", "atlassian-authz")["spec"]["rules"][0], "to")),
+    ("waypoint-is-the-only-way", "every pod beside the waypoint", lambda w: pop(at_waypoint(w, "NetworkPolicy", "atlassian-authz")["spec"]["ingress"][0]["from"][0], "podSelector")),
+    ("waypoint-is-the-only-way", "beside the tunnel", lambda w: at_waypoint(w, "NetworkPolicy", "atlassian-authz")["spec"]["ingress"][0]["ports"].append({"port": 9001})),
+    ("mesh-leaves-tls-to-the-service", "unknown", lambda w: put(entry(w, "sso")["spec"], "hosts", ["idp.example.com"])),
+    ("mesh-leaves-tls-to-the-service", "HTTP", lambda w: put(entry(w, "sso")["spec"]["ports"][0], "protocol", "HTTP")),
+    ("mesh-leaves-tls-to-the-service", "elsewhere", lambda w: put(entry(w, "sso")["metadata"], "namespace", "default")),
+    ("mesh-leaves-tls-to-the-service", "TLS within TLS", lambda w: put(w.one("DestinationRule", among="istio_examples")["spec"], "host", "sso.example.com")),
+    ("mesh-reaches-an-outer-service-by-tls", "plaintext", lambda w: pop(w.one("DestinationRule", among="istio_examples")["spec"]["trafficPolicy"], "tls")),
+    ("mesh-reaches-an-outer-service-by-tls", "the mesh's certificates", lambda w: put(outer_tls(w), "mode", "ISTIO_MUTUAL")),
+    ("mesh-reaches-an-outer-service-by-tls", "any certificate", lambda w: pop(outer_tls(w), "subjectAltNames")),
+    ("mesh-reaches-an-outer-service-by-tls", "no CA", lambda w: pop(outer_tls(w), "credentialName")),
+    ("mesh-reaches-an-outer-service-by-tls", "HTTP/1.1", lambda w: put(entry(w, "atlassian-authz")["spec"]["ports"][0], "name", "http")),
+    ("mesh-reaches-an-outer-service-by-tls", "another host", lambda w: put(entry(w, "atlassian-authz")["spec"], "hosts", ["other.example.com"])),
     ("only-the-gateway-calls", "anyone", lambda w: pop(access(w)[0], "from")),
     ("only-the-gateway-calls", "every account of the mesh", lambda w: put(access(w)[0]["from"][0]["source"], "principals", ["*"])),
     ("only-the-gateway-calls", "every port", lambda w: pop(access(w)[0], "to")),
@@ -392,11 +431,14 @@ class TestInvariants(unittest.TestCase):
 
     def test_what_is_missing_fails(self) -> None:
         """A check that does not find its object must not pass."""
-        for kind in {o["kind"] for o in self.world.kubernetes + self.world.istio + self.world.envoy_gateway}:
+        everywhere = self.world.kubernetes + self.world.istio + self.world.waypoint + self.world.istio_examples + self.world.envoy_gateway
+        for kind in {o["kind"] for o in everywhere}:
             with self.subTest(kind):
                 world = copy.deepcopy(self.world)
                 world.kubernetes = [o for o in world.kubernetes if o["kind"] != kind]
                 world.istio = [o for o in world.istio if o["kind"] != kind]
+                world.waypoint = [o for o in world.waypoint if o["kind"] != kind]
+                world.istio_examples = [o for o in world.istio_examples if o["kind"] != kind]
                 world.envoy_gateway = [o for o in world.envoy_gateway if o["kind"] != kind]
                 self.assertTrue(self.failing(world))
 
@@ -409,7 +451,7 @@ class TestSchemas(unittest.TestCase):
     def spoilt(self, spoil: Break) -> str:
         world = copy.deepcopy(self.world)
         spoil(world)
-        return "\n".join(p for problems in validate.schema_problems(world.kubernetes + world.istio + world.envoy_gateway) for p in problems)
+        return "\n".join(p for problems in validate.schema_problems(world.kubernetes + world.istio + world.waypoint + world.istio_examples + world.envoy_gateway) for p in problems)
 
     def test_everything_is_valid_as_it_is(self) -> None:
         self.assertEqual(self.spoilt(lambda w: None), "")
@@ -652,6 +694,38 @@ class TestEnvoy(unittest.TestCase):
         world = copy.deepcopy(self.world)
         patch_of(world, "HttpConnectionManager")["early_header_mutations"] = []
         self.assertIn("early_header_mutations", "\n".join(validate.envoy_load(self.envoy, validate.patched_envoy(world))))
+
+
+    def status(self, config: Any) -> int:
+        """Of a request that no rule of the AuthorizationPolicy has matched."""
+        with tempfile.TemporaryDirectory() as folder:
+            file, admin = Path(folder) / "envoy.json", Path(folder) / "admin"
+            file.write_text(json.dumps({**config, "admin": {"address": {"socket_address": {"address": "127.0.0.1", "port_value": 0}}}}))
+            command = [self.envoy, "-c", str(file), "--admin-address-path", str(admin), "--disable-hot-restart", "--concurrency", "1", "-l", "off"]
+            process = subprocess.Popen(command, stdin=subprocess.DEVNULL)
+            try:
+                limit = time.monotonic() + metrics.START_LIMIT
+                while time.monotonic() < limit:
+                    try:
+                        page = urllib.request.urlopen(f"http://{admin.read_text()}/listeners?format=text", timeout=10).read()
+                        return urllib.request.urlopen(f"http://127.0.0.1:{int(page.rpartition(b':')[2])}/rest", timeout=10).status
+                    except urllib.error.HTTPError as answer:
+                        return answer.code
+                    except (OSError, ValueError):
+                        time.sleep(0.05)
+                raise AssertionError("Envoy does not answer")
+            finally:
+                process.kill()
+                process.wait()
+
+    def test_what_no_rule_matches_is_denied(self) -> None:
+        config = validate.patched_envoy(self.world)
+        for listener in config["static_resources"]["listeners"]:
+            listener["enable_reuse_port"] = False
+        self.assertEqual(self.status(config), 503)
+        (settings,) = invariants.ext_authz_of(config)
+        del settings["deny_at_disable"]
+        self.assertEqual(self.status(config), 204)
 
 
 Envoy = envoy_rules.Config

@@ -208,6 +208,12 @@ def patched_envoy(world: invariants.World) -> Object:
         "transport_api_version": "V3",
         "grpc_service": {"envoy_grpc": {"cluster_name": "authz"}, "timeout": settings["timeout"]},
         "status_on_error": {"code": int(settings["statusOnError"])},
+        # How a filter learns from the RBAC filter before it that a rule of the policy matches.
+        "filter_enabled_metadata": {
+            "filter": "envoy.filters.http.rbac",
+            "path": [{"key": "istio_ext_authz_shadow_effective_policy_id"}],
+            "value": {"string_match": {"prefix": "istio-ext-authz"}},
+        },
     }
     for patch in invariants.patches(world, "ExtAuthz"):
         ext_authz = merged(ext_authz, patch)
@@ -411,6 +417,8 @@ def load_world() -> invariants.World:
     return invariants.World(
         kubernetes=kubernetes,
         istio=render(DEPLOY / "istio"),
+        waypoint=render(DEPLOY / "istio/waypoint"),
+        istio_examples=[d for path in sorted((DEPLOY / "istio").glob("*.example.yaml")) for d in load(path.read_text())],
         envoy_gateway=render(DEPLOY / "envoy-gateway"),
         envoy=load_one(DEPLOY / "envoy/envoy.yaml"),
         mesh=load_one(DEPLOY / "istio/istiod-values.yaml")["meshConfig"],
@@ -646,7 +654,7 @@ def validate_objects(report: Report, worlds: dict[str, invariants.World]) -> Non
     seen: list[Object] = []
     named: list[str] = []
     for where, world in worlds.items():
-        for rendered in world.kubernetes + world.examples + world.istio + world.envoy_gateway:
+        for rendered in world.kubernetes + world.examples + world.istio + world.waypoint + world.istio_examples + world.envoy_gateway:
             if rendered not in seen:
                 seen.append(rendered)
                 named.append(f"{where}: {title(rendered)}")
