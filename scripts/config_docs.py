@@ -138,7 +138,7 @@ class Schema:
             return f"map of {self.kind(path, node['additionalProperties'])}"
         if node["type"] == "string" and any(isinstance(e, str) and DURATION.fullmatch(e) for e in node.get("examples", [])):
             return "duration"
-        return {"string": "text", "boolean": "`true` or `false`", "integer": "whole number"}[node["type"]]
+        return {"string": "text", "boolean": "`true` or `false`", "integer": "whole number", "number": "number"}[node["type"]]
 
     def meaning(self, node):
         node = self.resolve(node)

@@ -2,14 +2,16 @@
 //! only one that knows how the service stops.
 
 mod api;
+mod error;
 mod generation;
 mod parts;
 mod ports;
 mod readiness;
 mod reload;
 mod tokens;
+mod traces;
 
-use std::{io, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use arc_swap::ArcSwap;
 use tokio::{sync::mpsc, time::timeout};
@@ -23,6 +25,7 @@ use self::{
     readiness::Readiness,
     reload::{Current, Fixed, pages},
     tokens::OwnTokens,
+    traces::{Traces, tracer},
 };
 use crate::{
     admin::{self, Process},
@@ -34,13 +37,16 @@ use crate::{
     },
     inspect::Inspector,
     metrics::Metrics,
-    outbound::UnusableCertificates,
     pb::{
         FILE_DESCRIPTOR_SET, envoy::service::auth::v3::authorization_server::AuthorizationServer,
     },
-    store::FileError,
+    telemetry::{
+        Telemetry,
+        trace::{Exporter, Tracer},
+    },
 };
 
+pub use error::{AppError, ServeError};
 pub use reload::Source;
 
 /// A configuration at work, not yet listening.
@@ -49,6 +55,8 @@ pub struct App {
     surroundings: Surroundings,
     listen: Listen,
     fixed: Fixed,
+    telemetry: Telemetry,
+    exporter: Option<Exporter>,
 }
 
 /// What every part is given.
@@ -56,6 +64,7 @@ pub struct App {
 struct Surroundings {
     clock: Arc<dyn Clock>,
     metrics: Metrics,
+    tracer: Option<Tracer>,
 }
 
 /// How a running service is told what to do.
@@ -67,52 +76,16 @@ pub struct Control {
     pub reload: mpsc::Receiver<()>,
 }
 
-/// Why a configuration cannot be put to work.
-#[derive(Debug, thiserror::Error)]
-pub enum AppError {
-    /// See [`UnusableCertificates`].
-    #[error("provider {provider}: {source}")]
-    Certificates {
-        /// The provider's name.
-        provider: String,
-        /// The cause.
-        source: UnusableCertificates,
-    },
-    /// The file of our own tokens is not safe.
-    #[error("api_tokens.store: {0}")]
-    TokenFile(#[from] FileError),
-    /// The operating system gives no random bytes.
-    #[error("the operating system gives no random numbers")]
-    NoRandomness,
-}
-
-/// Why a running service ends early.
-#[derive(Debug, thiserror::Error)]
-pub enum ServeError {
-    /// A port or socket cannot be had.
-    #[error("cannot listen on {address} (listen.{setting})")]
-    Listen {
-        /// As configured.
-        address: String,
-        /// The member of `listen`.
-        setting: &'static str,
-        /// The cause.
-        source: io::Error,
-    },
-    /// A thread or runtime cannot be started.
-    #[error("cannot start the serving threads")]
-    Threads(#[source] io::Error),
-    /// The reflection service refuses our descriptors.
-    #[error("cannot set up gRPC reflection")]
-    Reflection(#[from] tonic_reflection::server::Error),
-}
-
 impl App {
     /// Builds everything that a configuration describes. Must be called on the control runtime.
     pub fn build(config: Config, clock: Arc<dyn Clock>) -> Result<Self, AppError> {
+        let metrics = Metrics::new();
+        let (tracer, exporter) = tracer(config.tracing.as_ref(), &metrics, &clock)?;
+        let telemetry = Telemetry::new(config.log, tracer.clone());
         let surroundings = Surroundings {
             clock,
-            metrics: Metrics::new(),
+            metrics,
+            tracer,
         };
         let (listen, fixed) = (config.listen.clone(), Fixed::of(&config));
         let generation = Generation::build(config, &surroundings, None)?;
@@ -122,6 +95,8 @@ impl App {
             surroundings,
             listen,
             fixed,
+            telemetry,
+            exporter,
         })
     }
 
@@ -184,6 +159,7 @@ impl App {
 
         let tasks = TaskTracker::new();
         self.generation.start(&tasks);
+        let traces = Traces::start(self.exporter.take(), &tasks);
         let process = self.process(&readiness);
         let pages = Arc::new(ArcSwap::from_pointee(pages(&process, &self.generation)));
         let admin = admin::current(Arc::clone(&pages));
@@ -216,6 +192,7 @@ impl App {
         if let Some(own_tokens) = &current.generation.own_tokens {
             own_tokens.finish().await;
         }
+        traces.finish().await;
         info!("stopped");
         Ok(())
     }
@@ -225,6 +202,7 @@ impl App {
             checks: Arc::new(ArcSwap::new(Arc::clone(&self.generation.checks))),
             clock: Arc::clone(&self.surroundings.clock),
             metrics: self.surroundings.metrics.clone(),
+            telemetry: self.telemetry.clone(),
         }
     }
 
@@ -239,7 +217,7 @@ impl App {
             .build_v1()?;
         let authorization =
             AuthorizationServer::new(service.clone()).max_decoding_message_size(MAX_MESSAGE_BYTES);
-        let Surroundings { clock, metrics } = self.surroundings.clone();
+        let Surroundings { clock, metrics, .. } = self.surroundings.clone();
         Ok(Served {
             routes: Routes::new(authorization)
                 .add_service(readiness.server())
@@ -255,7 +233,7 @@ impl App {
     }
 
     fn process(&self, readiness: &Readiness) -> Process {
-        let Surroundings { clock, metrics } = self.surroundings.clone();
+        let Surroundings { clock, metrics, .. } = self.surroundings.clone();
         Process {
             ready: readiness.flag(),
             metrics,

@@ -1,5 +1,7 @@
 //! The only source of time. Everything else takes a [`Now`] as a value.
 
+use std::time::SystemTime;
+
 use tokio::time::Instant;
 
 /// One moment, read once for each request.
@@ -18,6 +20,15 @@ pub struct Now {
 pub trait Clock: Send + Sync + 'static {
     /// The present moment.
     fn now(&self) -> Now;
+
+    /// The time on the wall with all its digits, for people who compare it with that of other machines.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "this is the one place that reads the clocks"
+    )]
+    fn wall(&self) -> SystemTime {
+        SystemTime::now()
+    }
 }
 
 /// The clock of the machine.

@@ -21,6 +21,7 @@ use std::{
 pub use inputs::{Edition, Files};
 use jiff::{Span, SpanRelativeTo};
 pub use problem::{Problem, Problems};
+use url::Url;
 
 use crate::{
     access::Access,
@@ -46,6 +47,8 @@ pub struct Config {
     pub listen: Listen,
     /// How to log.
     pub log: schema::Log,
+    /// Where spans go; `None`: nowhere.
+    pub tracing: Option<TracingConfig>,
     /// The header that carries the user.
     pub identity_header: IdentityHeader,
     /// Where requests may go.
@@ -103,6 +106,15 @@ impl fmt::Display for GrpcAddress {
             Self::Unix(path) => write!(f, "unix:{}", path.display()),
         }
     }
+}
+
+/// Where spans go.
+#[derive(Clone, Debug)]
+pub struct TracingConfig {
+    /// The collector: scheme, host and port.
+    pub collector: Url,
+    /// The share of the traces that begin here which are recorded.
+    pub sample: f64,
 }
 
 /// One provider.

@@ -20,10 +20,13 @@ use crate::{
     pb::envoy::service::auth::v3::{
         CheckRequest, CheckResponse, authorization_server::Authorization,
     },
-    pipeline::{Decision, Pipeline},
+    pipeline::{Decision, Occasion, Pipeline},
     request::Request,
     response::{self, IdentityHeader},
-    telemetry,
+    telemetry::{
+        Telemetry,
+        trace::{Arrival, Span},
+    },
 };
 
 /// The answer leaves this much earlier than Envoy stops waiting: a late answer is an error to
@@ -39,6 +42,8 @@ pub struct AuthorizationService {
     pub clock: Arc<dyn Clock>,
     /// Counts answers.
     pub metrics: Metrics,
+    /// Tells about them.
+    pub telemetry: Telemetry,
 }
 
 /// What one configuration says about checks.
@@ -63,14 +68,30 @@ pub struct Answer {
     pub request: Option<Request>,
     /// What Envoy gets.
     pub response: CheckResponse,
+    /// The span of the check, until it is told how it ended.
+    pub span: Option<Span>,
 }
 
 impl Checks {
-    /// Decides about one check.
-    pub async fn answer(&self, check: CheckRequest, now: Now, deadline: Instant) -> Answer {
-        let (request, decision) = match Request::parse(check, self.trusted_hops) {
+    /// Decides about one check; without an `arrival` it is not traced.
+    pub async fn answer(
+        &self,
+        check: CheckRequest,
+        now: Now,
+        deadline: Instant,
+        arrival: Option<Arrival>,
+    ) -> Answer {
+        let request = Request::parse(check, self.trusted_hops);
+        let headers = request.as_ref().ok().map(|request| &request.headers);
+        let span = arrival.map(|arrival| arrival.span(headers));
+        let (request, decision) = match request {
             Ok(request) => {
-                let decision = self.pipeline.check(&request, now, deadline).await;
+                let occasion = Occasion {
+                    now,
+                    deadline,
+                    span: span.as_ref(),
+                };
+                let decision = self.pipeline.check(&request, occasion).await;
                 (Some(request), decision)
             }
             Err(malformed) => (None, Decision::denied(malformed)),
@@ -87,6 +108,7 @@ impl Checks {
             decision,
             request,
             response,
+            span,
         }
     }
 
@@ -127,14 +149,18 @@ impl Authorization for AuthorizationService {
         let arrived = call.extensions().get::<Arrived>();
         let arrived = arrived.map_or(now.instant, |Arrived(instant)| *instant);
         let deadline = checks.deadline(call.metadata(), arrived);
-        let answer = checks.answer(call.into_inner(), now, deadline).await;
+        let arrival = self.telemetry.arrival(arrived, call.metadata().as_ref());
+        let answer = checks
+            .answer(call.into_inner(), now, deadline, arrival)
+            .await;
         let took = self
             .clock
             .now()
             .instant
             .saturating_duration_since(now.instant);
         self.metrics.count_decision(&answer.decision, took);
-        telemetry::log_decision(&answer.decision, answer.request.as_ref(), took);
+        self.telemetry
+            .tell(&answer.decision, answer.request.as_ref(), answer.span, took);
         Ok(Response::new(answer.response))
     }
 }
@@ -162,6 +188,7 @@ mod tests {
     use super::*;
     use crate::{
         clock::SystemClock,
+        config::schema::Log,
         pb::envoy::service::auth::v3::check_response::HttpResponse,
         pipeline::{CacheLimits, TokenCache, TokenMemory},
         route::{Enforcement, Routes},
@@ -191,6 +218,7 @@ mod tests {
             checks: Arc::new(ArcSwap::from_pointee(checks)),
             clock: Arc::new(SystemClock),
             metrics: Metrics::new(),
+            telemetry: Telemetry::new(Log::default(), None),
         };
         let arrived = SystemClock.now().instant;
         let after = async |late: Duration| {

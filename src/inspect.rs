@@ -90,7 +90,7 @@ impl Inspector {
                 (claims, Voucher::Key(key), &verifier.rules)
             }
             (Selected::Remote(_), Judge::Remote(verifier)) => {
-                let claims = verifier.claims(token.expose(), now).await?;
+                let claims = verifier.claims(token.expose(), now, None).await?;
                 let voucher = Voucher::Answer(verifier.believed_for);
                 (claims, voucher, &verifier.rules)
             }

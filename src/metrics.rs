@@ -54,6 +54,7 @@ pub struct Metrics {
     panics: Counter,
     replaced: Counter,
     upkeep: Upkeep,
+    dropped_spans: Counter,
 }
 
 impl Metrics {
@@ -82,6 +83,7 @@ impl Metrics {
             panics: Counter::default(),
             replaced: Counter::default(),
             upkeep: Upkeep::default(),
+            dropped_spans: Counter::default(),
         };
         metrics.register(&mut registry);
         Self {
@@ -130,6 +132,11 @@ impl Metrics {
             self.replaced.clone(),
         );
         self.upkeep.register(to);
+        to.register(
+            "spans_dropped",
+            "Spans that have not reached the collector",
+            self.dropped_spans.clone(),
+        );
     }
 
     fn register_own_tokens(&self, to: &mut Registry) {
@@ -213,6 +220,12 @@ impl Metrics {
     /// Counts a gRPC error that was answered 503 instead.
     pub fn count_replaced_error(&self) {
         self.replaced.inc();
+    }
+
+    /// Counts spans that do not reach the collector.
+    pub fn count_dropped_spans(&self, spans: usize) {
+        let spans = u64::try_from(spans).unwrap_or(u64::MAX);
+        self.dropped_spans.inc_by(spans);
     }
 
     /// The text that Prometheus reads (OpenMetrics 1.0).

@@ -6,6 +6,7 @@
 
 mod address;
 mod call;
+mod way;
 
 use std::{fmt, sync::Arc, time::Duration};
 
@@ -16,6 +17,8 @@ use url::Url;
 use address::GuardedResolver;
 pub use address::{UrlError, UrlPolicy};
 pub use call::{Answered, Authorization, Body, Call};
+use way::Exchange;
+pub use way::Way;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 /// From the first packet to the last header.
@@ -175,8 +178,7 @@ impl Outbound {
         Ok(Self { client, urls })
     }
 
-    /// Fetches a document, whole or not at all.
-    pub async fn get(&self, get: Get<'_>) -> Result<Fetched, OutboundError> {
+    async fn get(&self, get: Get<'_>, exchange: &Exchange) -> Result<Fetched, OutboundError> {
         // A literal IP address never meets the resolver, so the URL itself is judged too.
         self.urls
             .check(get.url)
@@ -188,6 +190,7 @@ impl Outbound {
         if let Some(etag) = get.etag {
             request = request.header(header::IF_NONE_MATCH, etag);
         }
+        let request = exchange.mark(request);
         let response = tokio::time::timeout(HEADERS_TIMEOUT, request.send())
             .await
             .map_err(|_elapsed| OutboundError::Timeout)?

@@ -4,6 +4,7 @@
 
 mod cache;
 mod memory;
+mod occasion;
 mod trail;
 
 use std::sync::Arc;
@@ -14,6 +15,7 @@ pub use cache::{CacheLimits, CacheSizes, Fingerprint, TokenCache};
 use cache::{Known, TokenKey};
 use memory::TokenFlights;
 pub use memory::TokenMemory;
+pub use occasion::Occasion;
 pub use trail::{CredentialKind, Decision, TokenId, Trail};
 
 use crate::{
@@ -71,13 +73,13 @@ impl Pipeline {
         self.cache.sizes()
     }
 
-    /// Decides about one request, before `deadline` in any case.
-    pub async fn check(&self, request: &Request, now: Now, deadline: Instant) -> Decision {
+    /// Decides about one request, before the deadline in any case.
+    pub async fn check(&self, request: &Request, occasion: Occasion<'_>) -> Decision {
         let mut trail = Trail {
             enforcement: self.enforcement,
             ..Trail::default()
         };
-        let verdict = timeout_at(deadline, self.walk(request, now, deadline, &mut trail))
+        let verdict = timeout_at(occasion.deadline, self.walk(request, occasion, &mut trail))
             .await
             .unwrap_or(Err(Unavailable::Deadline.into()));
         Decision {
@@ -97,8 +99,11 @@ impl Pipeline {
         let question = Question {
             token,
             selector,
-            now,
-            deadline,
+            occasion: Occasion {
+                now,
+                deadline,
+                span: None,
+            },
         };
         let judged = async {
             let mut trail = Trail::default();
@@ -124,13 +129,7 @@ impl Pipeline {
         }
     }
 
-    async fn walk(
-        &self,
-        request: &Request,
-        now: Now,
-        deadline: Instant,
-        trail: &mut Trail,
-    ) -> Verdict {
+    async fn walk(&self, request: &Request, occasion: Occasion<'_>, trail: &mut Trail) -> Verdict {
         let application = self.routes.find(request)?;
         trail.application = Some(Arc::clone(application));
         trail.enforcement = application.enforcement;
@@ -152,8 +151,7 @@ impl Pipeline {
                 let question = Question {
                     token,
                     selector,
-                    now,
-                    deadline,
+                    occasion,
                 };
                 let (identity, provider) = self.identify(question, trail).await?;
                 let asked = policy::Question {
@@ -173,7 +171,7 @@ impl Pipeline {
                 let asked = Asked {
                     request,
                     application,
-                    now,
+                    now: occasion.now,
                 };
                 self.recognise(&own, asked, trail).await
             }
@@ -230,7 +228,7 @@ impl Pipeline {
     async fn identify(&self, question: Question<'_>, trail: &mut Trail) -> Result<Known, Denial> {
         let key = self.cache.key(question.token, question.selector);
         trail.token_id = Some(TokenId::Fingerprint(key.fingerprint()));
-        if let Some(remembered) = self.cache.get(key, question.now) {
+        if let Some(remembered) = self.cache.get(key, question.occasion.now) {
             trail.cached = true;
             if let Some(provider) = &remembered.provider {
                 trail.judged_by(provider);
@@ -245,8 +243,12 @@ impl Pipeline {
             Ok(Selected::Jwt { issuer, jws }) => {
                 trail.judged_by(&issuer.provider);
                 let verified = question.verify_jwt(issuer, *jws).await;
-                self.cache
-                    .remember(key, &verified, Some(&issuer.provider), question.now);
+                self.cache.remember(
+                    key,
+                    &verified,
+                    Some(&issuer.provider),
+                    question.occasion.now,
+                );
                 verified
             }
             Ok(Selected::Remote(provider)) => {
@@ -259,7 +261,8 @@ impl Pipeline {
             }
             Err(nobody) => {
                 let refused = Err(nobody.into());
-                self.cache.remember(key, &refused, None, question.now);
+                self.cache
+                    .remember(key, &refused, None, question.occasion.now);
                 refused
             }
         }
@@ -273,7 +276,7 @@ impl Pipeline {
         provider: &Arc<Provider>,
     ) -> impl Future<Output = Result<Known, Denial>> + Send + 'static {
         let asked = self.remote_question(question, key, provider);
-        let (cache, now) = (Arc::clone(&self.cache), question.now);
+        let (cache, now) = (Arc::clone(&self.cache), question.occasion.now);
         async move {
             match cache.get(key, now) {
                 Some(remembered) => remembered.outcome,
@@ -290,13 +293,15 @@ impl Pipeline {
         provider: &Arc<Provider>,
     ) -> impl Future<Output = Result<Known, Denial>> + Send + 'static {
         let (cache, provider) = (Arc::clone(&self.cache), Arc::clone(provider));
-        let (token, now) = (OwnedToken::from(question.token), question.now);
+        let (token, now) = (OwnedToken::from(question.token), question.occasion.now);
+        // Others may wait for the answer; it is asked for in the name of the first.
+        let span = question.occasion.span.cloned();
         async move {
             let outcome = match &provider.judge {
-                Judge::Remote(verifier) => match verifier.verify(token.expose(), now).await {
-                    Ok(verified) => establish(verified, &provider),
-                    Err(error) => Err(error.into()),
-                },
+                Judge::Remote(verifier) => {
+                    let verified = verifier.verify(token.expose(), now, span.as_ref()).await;
+                    verified.map_or_else(|error| Err(error.into()), |it| establish(it, &provider))
+                }
                 Judge::Jwt(_) => Err(Unavailable::Internal.into()),
             };
             cache.remember(key, &outcome, Some(&provider), now);
@@ -318,8 +323,7 @@ struct Asked<'a> {
 struct Question<'a> {
     token: BearerToken<'a>,
     selector: &'a Selector,
-    now: Now,
-    deadline: Instant,
+    occasion: Occasion<'a>,
 }
 
 impl Question<'_> {
@@ -331,7 +335,8 @@ impl Question<'_> {
             keyring: &issuer.keyring,
             required: &issuer.required,
         };
-        let verified = verifier.verify(jws, keys, self.now, self.deadline).await?;
+        let Occasion { now, deadline, .. } = self.occasion;
+        let verified = verifier.verify(jws, keys, now, deadline).await?;
         establish(verified, &issuer.provider)
     }
 }

@@ -220,6 +220,7 @@ impl Parts {
             metrics: self.surroundings.metrics.clone(),
             clock: Arc::clone(&self.surroundings.clock),
             dice: rand::random,
+            tracer: self.surroundings.tracer.clone(),
         };
         let keyring = Arc::clone(&new.keyring);
         self.keyrings.push(new);

@@ -40,6 +40,7 @@ pub(super) struct Fixed {
     other_ports: [Option<std::net::SocketAddr>; 2],
     speaks_tls: [bool; 2],
     log: schema::Log,
+    tracing: Option<schema::Tracing>,
     max_connection_age: Duration,
 }
 
@@ -51,6 +52,7 @@ impl Fixed {
             other_ports: [Some(listen.admin), listen.health],
             speaks_tls: [listen.grpc_tls.is_some(), listen.admin_tls.is_some()],
             log: config.log,
+            tracing: config.effective.tracing.clone(),
             max_connection_age: config.shutdown.max_connection_age,
         }
     }
@@ -61,6 +63,7 @@ impl Fixed {
         let differences = [
             ("listen", ports(self) != ports(other)),
             ("log", self.log != other.log),
+            ("tracing", self.tracing != other.tracing),
             (
                 "shutdown.max_connection_age",
                 self.max_connection_age != other.max_connection_age,

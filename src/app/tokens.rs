@@ -175,7 +175,7 @@ impl OwnTokens {
 impl Engine {
     fn begin(&self, beginning: Beginning, tasks: &TaskTracker) -> Tasks {
         let stop = CancellationToken::new();
-        let Surroundings { clock, metrics } = beginning.surroundings;
+        let Surroundings { clock, metrics, .. } = beginning.surroundings;
         let feed = Feed {
             memory: Arc::clone(&self.memory),
             clock: Arc::clone(&clock),

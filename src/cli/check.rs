@@ -100,7 +100,7 @@ fn decide(arguments: &Arguments, config: Config) -> anyhow::Result<Answer> {
         let now = clock.now();
         let checks = app.checks().for_trials();
         let deadline = now.instant + checks.check_timeout;
-        Ok(checks.answer(check, now, deadline).await)
+        Ok(checks.answer(check, now, deadline, None).await)
     })
 }
 

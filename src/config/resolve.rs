@@ -8,6 +8,7 @@ mod listen;
 mod marks;
 mod provider;
 mod secret;
+mod tracing;
 
 use std::{
     collections::BTreeSet,
@@ -50,6 +51,8 @@ pub(super) fn resolve(
         allow_loopback_http: file.outbound.allow_loopback_http,
     };
     let listen = resolver.listen(&file.listen);
+    let tracing = file.tracing.as_ref();
+    let tracing = tracing.and_then(|written| resolver.tracing(written));
     let identity_header = resolver.identity_header(&file);
     let limits = resolver.limits(&file.limits);
     let shutdown = resolver.shutdown(&file.shutdown);
@@ -73,6 +76,7 @@ pub(super) fn resolve(
             Ok(Config {
                 listen,
                 log,
+                tracing,
                 identity_header,
                 urls,
                 enforcement: effective.enforcement,

@@ -12,6 +12,7 @@ mod generic;
 mod http_check;
 mod json;
 mod listen;
+mod tracing;
 
 use std::collections::BTreeMap;
 
@@ -28,6 +29,7 @@ pub use generic::*;
 pub use http_check::*;
 pub use json::{json_schema, rule_variables};
 pub use listen::*;
+pub use tracing::*;
 
 /// The configuration of atlassian-authz.
 #[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
@@ -40,6 +42,9 @@ pub struct File {
     /// How the service logs.
     #[serde(default)]
     pub log: Log,
+    /// Where spans go.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tracing: Option<Tracing>,
     /// What is done with decisions, for applications that do not say it themselves. `enforce`: they hold.
     /// `report_only`: users who are recognised pass as themselves, and denials are logged and counted while the request
     /// passes without an identity; see what would break before anything does. `off`: nothing is decided, every
@@ -101,13 +106,29 @@ pub struct ClientAddress {
 
 /// How the service logs. Other libraries than this service never log below `info`, whatever the level: they
 /// would log tokens.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Deserialize, Serialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Log {
     /// The least important line that is logged.
     pub level: LogLevel,
     /// How a line is written.
     pub format: LogFormat,
+    /// The share of the lines about allowed checks that are written, chosen by chance; such a line says `sampled`
+    /// when it is less than all, so that lines can be counted: each stands for `1 / sampled`. Lines about denials,
+    /// enforced or only reported, about checks that could not be decided, and about what is done to API tokens are
+    /// always written, and the metrics count everything.
+    #[schemars(range(min = 0, max = 1))]
+    pub sample_allowed: f64,
+}
+
+impl Default for Log {
+    fn default() -> Self {
+        Self {
+            level: LogLevel::default(),
+            format: LogFormat::default(),
+            sample_allowed: 1.0,
+        }
+    }
 }
 
 /// The least important line that is logged.

@@ -166,8 +166,8 @@ fn an_unknown_key_is_refused_with_the_key_that_was_meant() {
     c.yaml:4:12: unknown key 'jwks-uri' in 'providers[0].jwt': did you mean 'jwks_uri'?
     ");
     assert_snapshot!(problems(&with_provider("preset: { keycloack: {} }")), @"c.yaml:3:15: unknown key 'keycloack' in 'providers[0].preset': did you mean 'keycloak'?");
-    assert_snapshot!(problems(&with_sections("api_keys: { pepper: hunter2 }")), @"c.yaml:1:1: unknown key 'api_keys': known here: admin, api_tokens, applications, client_address, enforcement, group_members, identity_header, identity_header_aliases, limits, listen, log, outbound, providers, shutdown");
-    assert_snapshot!(problems(&with_sections("\"a/b~c\": 1")), @"c.yaml:1:1: unknown key 'a/b~c': known here: admin, api_tokens, applications, client_address, enforcement, group_members, identity_header, identity_header_aliases, limits, listen, log, outbound, providers, shutdown");
+    assert_snapshot!(problems(&with_sections("api_keys: { pepper: hunter2 }")), @"c.yaml:1:1: unknown key 'api_keys': known here: admin, api_tokens, applications, client_address, enforcement, group_members, identity_header, identity_header_aliases, limits, listen, log, outbound, providers, shutdown, tracing");
+    assert_snapshot!(problems(&with_sections("\"a/b~c\": 1")), @"c.yaml:1:1: unknown key 'a/b~c': known here: admin, api_tokens, applications, client_address, enforcement, group_members, identity_header, identity_header_aliases, limits, listen, log, outbound, providers, shutdown, tracing");
 }
 
 #[test]
@@ -192,6 +192,18 @@ fn a_value_of_the_wrong_kind_is_refused_with_the_kind_that_it_must_have() {
     c.yaml:1:1: 'providers' must be a list, not a map
     c.yaml:2:1: 'applications' must be a list, not text
     ");
+}
+
+#[test]
+fn a_share_is_a_number_from_0_to_1() {
+    for share in ["0", "0.0", "0.1", "1", "1.0", "1e-3"] {
+        let log = with_sections(&format!("log: {{ sample_allowed: {share} }}"));
+        assert_eq!(problems(&log), "ok", "{share}");
+    }
+    assert_snapshot!(problems(&with_sections("log: { sample_allowed: 1.01 }")), @"c.yaml:1:8: 'log.sample_allowed' must be at most 1");
+    assert_snapshot!(problems(&with_sections("log: { sample_allowed: -0.1 }")), @"c.yaml:1:8: 'log.sample_allowed' must be at least 0");
+    assert_snapshot!(problems(&with_sections("log: { sample_allowed: 10% }")), @"c.yaml:1:8: 'log.sample_allowed' must be a number, not text");
+    assert_snapshot!(problems(&with_sections("log: { sample_allowed: .nan }")), @"c.yaml:1:24: a number must be finite");
 }
 
 #[test]

@@ -30,7 +30,10 @@ const MAX_STREAMS: u32 = 1024;
 /// it all other calls: clients of the gateway that come and go quickly could cut everybody off.
 const MAX_RESET_BEFORE_ACCEPT: usize = 1024;
 const MAX_CONCURRENT_PER_CONNECTION: usize = 512;
-const MAX_GRPC_HEADER_BYTES: u32 = 16 * 1024;
+/// Headers of a call. More is refused by HTTP/2 itself, which is an error to Envoy and lets the request pass where
+/// Envoy fails open. A client can add to them: an Envoy that traces passes its `tracestate` on, and takes 60 KiB of
+/// headers by default.
+const MAX_GRPC_HEADER_BYTES: u32 = 128 * 1024;
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(20);
 const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(10);
 /// Connections accepted and not yet taken by their thread.

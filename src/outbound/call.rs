@@ -7,12 +7,12 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use reqwest::{
-    RequestBuilder,
+    Method, RequestBuilder,
     header::{ACCEPT, ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, RETRY_AFTER},
 };
 use url::{Url, form_urlencoded};
 
-use super::{Outbound, OutboundError, classify, read_body, text_header};
+use super::{Exchange, Outbound, OutboundError, classify, read_body, text_header};
 
 /// Largest accepted answer, in bytes.
 const ANSWER_LIMIT: usize = 64 * 1024;
@@ -45,6 +45,15 @@ pub enum Body<'a> {
     Json(String),
 }
 
+impl Body<'_> {
+    pub(super) fn method(&self) -> Method {
+        match self {
+            Self::None => Method::GET,
+            Self::Empty | Self::Form(_) | Self::Json(_) => Method::POST,
+        }
+    }
+}
+
 /// Who asks.
 #[derive(Clone, Copy)]
 pub enum Authorization<'a> {
@@ -70,24 +79,25 @@ pub struct Answered {
 }
 
 impl Outbound {
-    /// Sends a request and reads the whole answer.
-    pub async fn call(&self, call: Call<'_>) -> Result<Answered, OutboundError> {
+    pub(super) async fn call(
+        &self,
+        call: Call<'_>,
+        exchange: &Exchange,
+    ) -> Result<Answered, OutboundError> {
         self.urls
             .check(&call.url)
             .map_err(|_refused| OutboundError::AddressRefused)?;
         let timeout = call.timeout;
-        let request = self.request(call);
+        let request = exchange.mark(self.request(call));
         tokio::time::timeout(timeout, answer(request))
             .await
             .map_err(|_elapsed| OutboundError::Timeout)?
     }
 
     fn request(&self, call: Call<'_>) -> RequestBuilder {
-        let request = match &call.body {
-            Body::None => self.client.get(call.url),
-            Body::Empty | Body::Form(_) | Body::Json(_) => self.client.post(call.url),
-        };
-        let request = request
+        let request = self
+            .client
+            .request(call.body.method(), call.url)
             .header(ACCEPT, JSON)
             // What is compressed cannot be bounded before it is read.
             .header(ACCEPT_ENCODING, "identity")

@@ -15,7 +15,7 @@ async fn get(outbound: &Outbound, url: &str) -> Result<Fetched, OutboundError> {
         etag: None,
         limit: 1024,
     };
-    outbound.get(get).await
+    outbound.in_the_name_of(None).get(get).await
 }
 
 /// A port nobody answers on, which knows whether somebody has connected.

@@ -27,7 +27,7 @@ use super::{
 };
 use crate::{
     clock::Now,
-    outbound::{Answered, Authorization, Body, Call, Outbound},
+    outbound::{Answered, Authorization, Body, Call, Way},
 };
 
 /// One or two requests, and the claims that their answers hold.
@@ -98,7 +98,7 @@ impl HttpCheck {
     /// Asks about a token. The claims are those of a good token, not yet held against any rule.
     pub async fn ask(
         &self,
-        outbound: &Outbound,
+        outbound: Way<'_>,
         token: &str,
         now: Now,
     ) -> Result<Claims, CheckError> {

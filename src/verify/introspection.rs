@@ -21,7 +21,7 @@ use super::{
 };
 use crate::{
     clock::Now,
-    outbound::{Answered, Body, Call, Outbound},
+    outbound::{Answered, Body, Call, Way},
 };
 
 /// An introspection endpoint, and who we are there.
@@ -41,7 +41,7 @@ impl Introspection {
     /// Asks about a token. The answer is that of a good token, not yet held against any rule.
     pub async fn ask(
         &self,
-        outbound: &Outbound,
+        outbound: Way<'_>,
         token: &str,
         now: Now,
     ) -> Result<Claims, CheckError> {

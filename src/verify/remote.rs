@@ -24,6 +24,7 @@ use crate::{
     clock::Now,
     metrics::{CheckOutcome, Metrics},
     outbound::{Outbound, OutboundError},
+    telemetry::trace::Span,
 };
 
 /// Requests under way to one provider (bulkhead).
@@ -155,8 +156,13 @@ impl RemoteVerifier {
     }
 
     /// Asks the provider about a token. Ends within the time limit of the calls.
-    pub async fn verify(&self, token: &str, now: Now) -> Result<Verified, TokenError> {
-        let claims = self.claims(token, now).await?;
+    pub async fn verify(
+        &self,
+        token: &str,
+        now: Now,
+        span: Option<&Span>,
+    ) -> Result<Verified, TokenError> {
+        let claims = self.claims(token, now, span).await?;
         let facts = self.rules.check(&claims, now)?;
         Ok(Verified {
             claims,
@@ -166,16 +172,22 @@ impl RemoteVerifier {
     }
 
     /// What the provider says of a good token, before any rule has judged it.
-    pub async fn claims(&self, token: &str, now: Now) -> Result<Claims, TokenError> {
+    pub async fn claims(
+        &self,
+        token: &str,
+        now: Now,
+        span: Option<&Span>,
+    ) -> Result<Claims, TokenError> {
         let _place = self.calls.try_acquire().map_err(|error| match error {
             TryAcquireError::NoPermits | TryAcquireError::Closed => Unavailable::Overloaded,
         })?;
         self.breaker()
             .admit(now.instant)
             .map_err(|IsOpen| Unavailable::CircuitOpen)?;
+        let way = self.outbound.in_the_name_of(span);
         let asked = match &self.check {
-            RemoteCheck::Introspection(check) => check.ask(&self.outbound, token, now).await,
-            RemoteCheck::Http(check) => check.ask(&self.outbound, token, now).await,
+            RemoteCheck::Introspection(check) => check.ask(way, token, now).await,
+            RemoteCheck::Http(check) => check.ask(way, token, now).await,
         };
         self.settle(asked)
     }

@@ -109,11 +109,13 @@ impl Scene {
                 let (alice, mallory) = (self.alice.clone(), self.mallory.clone());
                 thread::spawn(move || {
                     let mut seen = Seen::default();
-                    while !done.load(Ordering::Acquire) {
+                    let mut ask = || {
                         seen.ask(&address, &alice, 200);
                         seen.ask(&address, &mallory, 401);
                         answered[number].fetch_add(1, Ordering::AcqRel);
-                    }
+                        done.load(Ordering::Acquire).then_some(())
+                    };
+                    while ask().is_none() {}
                     seen
                 })
             })

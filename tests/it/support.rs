@@ -3,6 +3,7 @@
 
 pub mod children;
 pub mod client;
+pub mod collector;
 pub mod envoy;
 pub mod git;
 pub mod idp;

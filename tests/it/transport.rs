@@ -23,6 +23,7 @@ mod log_lines;
 mod panics;
 mod quiet;
 mod tls;
+mod tracing;
 
 use std::path::PathBuf;
 

@@ -90,6 +90,7 @@ fn wrong_type(schema: &Value, error: &ValidationError<'_>, kind: &TypeKind, what
         "string" => "text",
         "boolean" => "true or false",
         "integer" => "a whole number",
+        "number" => "a number",
         other => other,
     };
     let example = around(schema, error).map_or(String::new(), example_in);

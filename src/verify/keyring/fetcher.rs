@@ -4,6 +4,10 @@ use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use futures_util::FutureExt;
+use opentelemetry::{
+    KeyValue,
+    trace::{SpanKind, Status},
+};
 use tokio::time::{Instant, sleep_until};
 use tracing::{info, warn};
 use url::Url;
@@ -12,7 +16,8 @@ use super::{Keyring, Loaded};
 use crate::{
     clock::{Clock, Now},
     metrics::{FetchOutcome, Metrics},
-    outbound::{Fetched, Get, Outbound, OutboundError},
+    outbound::{Fetched, Get, Outbound, OutboundError, Way},
+    telemetry::trace::{Ended, Span, Tracer},
     verify::{
         discovery::{Discovery, DiscoveryError},
         keys::{KeySet, KeySetError, RefusedKey},
@@ -95,6 +100,8 @@ pub struct KeyFetcher {
     pub clock: Arc<dyn Clock>,
     /// Random numbers in `0.0..1.0`.
     pub dice: fn() -> f64,
+    /// Traces fetches, if anything is traced.
+    pub tracer: Option<Tracer>,
 }
 
 #[derive(Default)]
@@ -126,12 +133,7 @@ impl Keyring {
         async move {
             let mut memory = Memory::default();
             while let Some(keyring) = keyring.upgrade() {
-                keyring.set_refreshing(true);
-                let fetched = AssertUnwindSafe(fetcher.fetch(&keyring.issuer, &mut memory))
-                    .catch_unwind()
-                    .await;
-                let fetched = fetched.unwrap_or(Err(FetchError::Internal));
-                let next = keyring.settle(fetched, &mut fetcher, &mut memory);
+                let next = keyring.refresh(&mut fetcher, &mut memory).await;
                 drop(keyring);
                 tokio::select! {
                     () = sleep_until(next) => {}
@@ -139,6 +141,32 @@ impl Keyring {
                 }
             }
         }
+    }
+
+    /// Ends the span of one fetch.
+    fn tell(&self, span: Span, fetcher: &KeyFetcher, error: Option<FetchError>) {
+        span.end(|| Ended {
+            name: "fetch keys".into(),
+            kind: SpanKind::Internal,
+            status: error.map_or(Status::Unset, |error| Status::error(error.to_string())),
+            attributes: vec![
+                KeyValue::new("atlassian_authz.provider", Arc::clone(&fetcher.provider)),
+                KeyValue::new("atlassian_authz.issuer", self.issuer.clone()),
+            ],
+        });
+    }
+
+    /// Fetches once; when to fetch again.
+    async fn refresh(&self, fetcher: &mut KeyFetcher, memory: &mut Memory) -> Instant {
+        self.set_refreshing(true);
+        let span = fetcher.tracer.as_ref().map(Tracer::root);
+        let fetch = fetcher.fetch(&self.issuer, memory, span.as_ref());
+        let fetched = AssertUnwindSafe(fetch).catch_unwind().await;
+        let fetched = fetched.unwrap_or(Err(FetchError::Internal));
+        if let Some(span) = span {
+            self.tell(span, fetcher, fetched.as_ref().err().copied());
+        }
+        self.settle(fetched, fetcher, memory)
     }
 
     /// Publishes the outcome of one fetch, then lets waiting requests see it.
@@ -241,14 +269,16 @@ impl KeyFetcher {
         &self,
         issuer: &str,
         memory: &mut Memory,
+        span: Option<&Span>,
     ) -> Result<(News, Option<Duration>), FetchError> {
-        let url = self.key_set_url(issuer, memory).await?;
+        let way = self.outbound.in_the_name_of(span);
+        let url = self.key_set_url(issuer, memory, way).await?;
         let get = Get {
             url: &url,
             etag: memory.etag.as_deref(),
             limit: KEY_SET_LIMIT,
         };
-        match self.outbound.get(get).await? {
+        match way.get(get).await? {
             Fetched::NotModified { max_age } => {
                 // What we hold is current again: an empty set seen before was a mistake.
                 memory.empty_since = None;
@@ -293,7 +323,12 @@ impl KeyFetcher {
         Err(FetchError::Empty)
     }
 
-    async fn key_set_url(&self, issuer: &str, memory: &mut Memory) -> Result<Url, FetchError> {
+    async fn key_set_url(
+        &self,
+        issuer: &str,
+        memory: &mut Memory,
+        way: Way<'_>,
+    ) -> Result<Url, FetchError> {
         let discovery = match &self.source {
             KeySource::Fixed(url) => return Ok(url.clone()),
             KeySource::Discovered(discovery) => discovery,
@@ -306,7 +341,7 @@ impl KeyFetcher {
         if let Some((url, _)) = current {
             return Ok(url.clone());
         }
-        match (self.discover(discovery).await, &memory.discovered) {
+        match (discover(discovery, way).await, &memory.discovered) {
             (Ok(url), before) => {
                 if before.as_ref().is_some_and(|(before, _)| *before != url) {
                     memory.etag = None;
@@ -327,21 +362,21 @@ impl KeyFetcher {
             (Err(error), None) => Err(error),
         }
     }
+}
 
-    async fn discover(&self, discovery: &Discovery) -> Result<Url, FetchError> {
-        Ok(discovery.jwks_uri(&self.discovery_document(discovery).await?)?)
-    }
+async fn discover(discovery: &Discovery, way: Way<'_>) -> Result<Url, FetchError> {
+    Ok(discovery.jwks_uri(&discovery_document(discovery, way).await?)?)
+}
 
-    async fn discovery_document(&self, discovery: &Discovery) -> Result<Bytes, FetchError> {
-        let url = discovery.document_url()?;
-        let get = Get {
-            url: &url,
-            etag: None,
-            limit: DISCOVERY_LIMIT,
-        };
-        match self.outbound.get(get).await? {
-            Fetched::Document { body, .. } => Ok(body),
-            Fetched::NotModified { .. } => Err(OutboundError::Broken.into()),
-        }
+async fn discovery_document(discovery: &Discovery, way: Way<'_>) -> Result<Bytes, FetchError> {
+    let url = discovery.document_url()?;
+    let get = Get {
+        url: &url,
+        etag: None,
+        limit: DISCOVERY_LIMIT,
+    };
+    match way.get(get).await? {
+        Fetched::Document { body, .. } => Ok(body),
+        Fetched::NotModified { .. } => Err(OutboundError::Broken.into()),
     }
 }

@@ -86,6 +86,7 @@ impl Lab {
             metrics: metrics.clone(),
             clock: Arc::new(PausedClock),
             dice: || 0.5,
+            tracer: None,
         };
         task.spawn(keyring.keep_fresh(fetcher));
         Self {

@@ -124,6 +124,7 @@ fn config_show_hides_nothing_of_a_preset() {
     log:
       level: info
       format: auto
+      sample_allowed: 1.0
     enforcement: enforce
     client_address:
       trusted_hops: 0

@@ -36,6 +36,8 @@ pub struct Options {
     pub replicas: Vec<String>,
     /// Merged into the service's cluster.
     pub cluster: Value,
+    /// `host:port` of the collector that Envoy sends its own spans to: one of each request.
+    pub collector: Option<String>,
 }
 
 impl Options {
@@ -49,7 +51,14 @@ impl Options {
             application: None,
             replicas: Vec::new(),
             cluster: json!({}),
+            collector: None,
         }
+    }
+
+    /// Traces every request.
+    pub fn traced(mut self, collector: &str) -> Self {
+        self.collector = Some(collector.to_owned());
+        self
     }
 
     /// Several replicas of the service, and how Envoy chooses among them.
@@ -91,6 +100,39 @@ impl Options {
 pub fn binary() -> PathBuf {
     let own = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(".tools/bin/envoy");
     env::var_os("ENVOY").map_or(own, PathBuf::from)
+}
+
+/// The configuration that we ship, with nothing changed but addresses: the product's, and those of the replicas of the
+/// service, for which it has one name.
+pub fn shipped(jira: u16, replicas: &[&str]) -> String {
+    const ENDPOINT: &str = "- endpoint:\n                  address: { socket_address: { address: atlassian-authz, port_value: 9001 } }";
+    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/deploy/envoy/envoy.yaml");
+    let mut config = fs::read_to_string(file).expect("the shipped configuration");
+    let endpoint = |grpc: &&str| {
+        let port = grpc.rsplit_once(':').expect("host:port").1;
+        let address = format!("address: 127.0.0.1, port_value: {port}");
+        ENDPOINT.replace("address: atlassian-authz, port_value: 9001", &address)
+    };
+    let endpoints: Vec<_> = replicas.iter().map(endpoint).collect();
+    for (placeholder, value) in [
+        (
+            "address: 0.0.0.0, port_value: 8443",
+            "address: 127.0.0.1, port_value: 0",
+        ),
+        (
+            "address: 127.0.0.1, port_value: 9901",
+            "address: 127.0.0.1, port_value: 0",
+        ),
+        (
+            "address: jira.example.internal, port_value: 8080",
+            &format!("address: 127.0.0.1, port_value: {jira}"),
+        ),
+        (ENDPOINT, &endpoints.join("\n              ")),
+    ] {
+        assert_eq!(config.matches(placeholder).count(), 1, "{placeholder}");
+        config = config.replace(placeholder, value);
+    }
+    config
 }
 
 impl Envoy {
@@ -154,39 +196,6 @@ impl Envoy {
     }
 }
 
-/// The configuration that we ship, with nothing changed but addresses.
-pub fn shipped(jira: u16, replicas: &[&str]) -> String {
-    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/deploy/envoy/envoy.yaml");
-    let mut config = fs::read_to_string(file).expect("the shipped configuration");
-    let ours = "- endpoint:\n                  address: { socket_address: { address: atlassian-authz, port_value: 9001 } }";
-    let endpoints: Vec<_> = replicas
-        .iter()
-        .map(|grpc| {
-            let (host, port) = grpc.rsplit_once(':').expect("host:port");
-            format!("- endpoint: {{ address: {{ socket_address: {{ address: {host}, port_value: {port} }} }} }}")
-        })
-        .collect();
-    for (placeholder, value) in [
-        (
-            "address: 0.0.0.0, port_value: 8443",
-            "address: 127.0.0.1, port_value: 0".to_owned(),
-        ),
-        (
-            "address: 127.0.0.1, port_value: 9901",
-            "address: 127.0.0.1, port_value: 0".to_owned(),
-        ),
-        (
-            "address: jira.example.internal, port_value: 8080",
-            format!("address: 127.0.0.1, port_value: {jira}"),
-        ),
-        (ours, endpoints.join("\n              ")),
-    ] {
-        assert_eq!(config.matches(placeholder).count(), 1, "{placeholder}");
-        config = config.replace(placeholder, &value);
-    }
-    config
-}
-
 fn config(options: &Options) -> Value {
     let mut filter = json!({
         "@type": "type.googleapis.com/envoy.extensions.filters.http.ext_authz.v3.ExtAuthz",
@@ -213,6 +222,9 @@ fn config(options: &Options) -> Value {
                 "@type": "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router"}},
         ],
     });
+    if options.collector.is_some() {
+        manager["tracing"] = tracing();
+    }
     merge(&mut manager, &options.manager);
     let http2 = json!({"envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
         "@type": "type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions",
@@ -225,6 +237,9 @@ fn config(options: &Options) -> Value {
     let mut authz = cluster("authz", &authz, &http2);
     merge(&mut authz, &options.cluster);
     let mut clusters = vec![upstream("upstream", options.upstream_port), authz];
+    if let Some(collector) = &options.collector {
+        clusters.push(cluster("collector", &[socket(collector)], &http2));
+    }
     for port in &options.further_upstreams {
         clusters.push(upstream(&port.to_string(), *port));
     }
@@ -238,6 +253,19 @@ fn config(options: &Options) -> Value {
             }],
             "clusters": clusters,
         },
+    })
+}
+
+/// docs/TRACING.md says the same.
+fn tracing() -> Value {
+    json!({
+        "random_sampling": {"value": 100},
+        "custom_tags": [{"tag": "http.url", "value": "%PATH(NQ)%"}],
+        "provider": {"name": "envoy.tracers.opentelemetry", "typed_config": {
+            "@type": "type.googleapis.com/envoy.config.trace.v3.OpenTelemetryConfig",
+            "service_name": "envoy",
+            "grpc_service": {"envoy_grpc": {"cluster_name": "collector"}, "timeout": "1s"},
+        }},
     })
 }
 

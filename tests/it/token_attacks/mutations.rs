@@ -62,7 +62,7 @@ impl Inside {
     }
 
     fn ask(&self, check: Check, now: Now, deadline: Instant) -> Outcome {
-        let answer = self.service.answer(check.build(), now, deadline);
+        let answer = self.service.answer(check.build(), now, deadline, None);
         Outcome::of(self.runtime.block_on(answer).response)
     }
 

@@ -11,6 +11,7 @@ use tempfile::TempDir;
 use super::{CHECK, framed, post, quiet::Quiet};
 use crate::support::{
     client,
+    collector::Collector,
     envoy::{Envoy, Options},
     idp::Idp,
     keys::{base64url, other_rs256},
@@ -329,8 +330,14 @@ fn no_secret_is_ever_written() {
     let socket = format!("unix:{}", directory.path().join("check.sock").display());
     // One Envoy for all: every service listens where the one before it did.
     let envoy = Options::new(&socket, upstream.port).start();
-    let config = format!("{}limits: {{ check_timeout: 5s }}\n", config_for(&idp));
+    let collector = Collector::start();
+    let config = format!(
+        "{}limits: {{ check_timeout: 5s }}\n{}",
+        config_for(&idp),
+        collector.section("1")
+    );
     let mut hits = String::new();
+    let mut told = 0;
 
     for level in ["error", "warn", "info", "debug", "trace"] {
         for format in ["json", "human"] {
@@ -345,13 +352,20 @@ fn no_secret_is_ever_written() {
             let decided = decided(&metrics);
             assert!(decided > 2 * requests.len(), "{decided}");
             let output = service.stop();
+            // The last spans are sent before the end.
+            told += decided;
+            assert_eq!(collector.named("check").len(), told);
+            let spans = String::from_utf8_lossy(&collector.bytes()).into_owned();
             for (place, text) in [
                 ("log", &output),
+                ("spans", &spans),
                 ("/metrics", &metrics),
                 ("/statusz", &statusz),
             ] {
                 for (what, secret) in canaries.found_in(text) {
                     let line = text.lines().find(|line| line.contains(secret));
+                    let line = line.unwrap_or_default().chars().take(400);
+                    let line: String = line.collect();
                     writeln!(hits, "{level} {format} {place}: {what}: {line:?}").expect("written");
                 }
             }

@@ -269,3 +269,28 @@ fn a_body_that_makes_the_check_too_large_does_not_open_an_envoy_that_fails_open(
     assert_eq!(envoy.stat("http.ingress.ext_authz.error"), 0);
     assert_eq!(envoy.stat("http.ingress.ext_authz.denied"), 2);
 }
+
+#[test]
+fn a_long_tracestate_does_not_open_an_envoy_that_traces_and_fails_open() {
+    let idp = Idp::start();
+    let service = Service::start(&idp);
+    let upstream = Upstream::start();
+    // Nobody receives its spans; it passes the client's `tracestate` on with its call all the same.
+    let envoy = Options::new(&service.grpc, upstream.port)
+        .failing_open()
+        .traced("127.0.0.1:1")
+        .start();
+    let parent = "traceparent: 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+
+    // Envoy itself takes 60 KiB of headers.
+    for members in [1, 100, 4000, 8000, 14_500] {
+        let state = format!("tracestate: {}", "a=1,".repeat(members));
+        let headers = [parent, &state, "X-Remote-User: admin"];
+        let answer = client::get(&envoy.address, "/x", &headers);
+        assert_eq!(answer.status, 401, "{members}");
+    }
+
+    assert!(upstream.seen().is_empty(), "{:?}", upstream.seen());
+    assert_eq!(envoy.stat("http.ingress.ext_authz.error"), 0);
+    assert_eq!(envoy.stat("http.ingress.ext_authz.denied"), 5);
+}

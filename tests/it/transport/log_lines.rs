@@ -184,3 +184,50 @@ fn every_check_is_one_line_with_the_documented_fields() {
     assert_eq!(lines[2]["code"], "token_expired_or_invalid");
     assert_eq!(lines[3]["reason"], "public_path");
 }
+
+/// Each check three times over: allowed, public, denied, without a credential.
+fn log_of(sections: &str) -> (Vec<Value>, f64) {
+    let idp = Idp::start();
+    let config = format!(
+        "{}log: {{ level: info, format: json, {sections} }}\n",
+        config_for(&idp)
+    );
+    let mut service = Service::with_config(&config);
+    let good = Token::of(&idp.issuer).signed();
+    let bad = Token::of(&idp.issuer).claim("aud", "other").signed();
+    for _ in 0..100 {
+        service.check(Check::get("/x").bearer(&good).build());
+        service.check(Check::get("/status").build());
+        service.check(Check::get("/x").bearer(&bad).build());
+        service.check(Check::get("/x").build());
+    }
+    let (_, page) = service.admin_page("/metrics");
+    let counted = page
+        .lines()
+        .filter(|line| line.starts_with("atlassian_authz_decisions_total"))
+        .filter_map(|line| line.rsplit_once(' ')?.1.parse::<f64>().ok())
+        .sum();
+    service.process.signal("TERM");
+    let (code, _) = end_of(&mut service.process, "\"message\":\"stopped\"");
+    assert_eq!(code, Some(0));
+    (service.decisions(), counted)
+}
+
+#[test]
+fn a_share_of_the_allowed_checks_is_logged_every_denial_is_and_all_are_counted() {
+    let of = |lines: &[Value], verdict: &str| {
+        let these = lines.iter().filter(|line| line["verdict"] == verdict);
+        these.cloned().collect::<Vec<_>>()
+    };
+    for (share, least, most) in [("0.5", 1, 199), ("0", 0, 0), ("1", 200, 200)] {
+        let (lines, counted) = log_of(&format!("sample_allowed: {share}"));
+        assert_eq!(counted, 400.0, "{share}");
+        let denied = of(&lines, "deny");
+        assert_eq!(denied.len(), 200, "{share}");
+        assert!(denied.iter().all(|line| line.get("sampled").is_none()));
+        let allowed = of(&lines, "allow");
+        assert!((least..=most).contains(&allowed.len()), "{share}");
+        let told = (share == "0.5").then(|| Value::from(0.5));
+        assert!(allowed.iter().all(|it| it.get("sampled") == told.as_ref()));
+    }
+}
