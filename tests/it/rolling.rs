@@ -47,6 +47,28 @@ struct Seen {
     wrong: Vec<String>,
 }
 
+/// Asks all the time.
+struct Client {
+    done: Arc<AtomicBool>,
+    address: String,
+    tokens: [String; 2],
+    answered: Arc<[AtomicUsize; CLIENTS]>,
+    number: usize,
+}
+
+impl Client {
+    fn ask(self) -> Seen {
+        let mut seen = Seen::default();
+        let [alice, mallory] = &self.tokens;
+        while !self.done.load(Ordering::Acquire) {
+            seen.ask(&self.address, alice, 200);
+            seen.ask(&self.address, mallory, 401);
+            self.answered[self.number].fetch_add(1, Ordering::AcqRel);
+        }
+        seen
+    }
+}
+
 impl Scene {
     fn start() -> Self {
         let idp = Idp::start();
@@ -102,30 +124,24 @@ impl Scene {
     /// Asks all the time, from several clients, while `during` goes on.
     fn under_load(&mut self, during: impl FnOnce(&mut Self)) -> Seen {
         let done = Arc::new(AtomicBool::new(false));
-        let clients: Vec<_> = (0..CLIENTS)
-            .map(|number| {
-                let (done, address) = (Arc::clone(&done), self.envoy.address.clone());
-                let answered = Arc::clone(&self.answered);
-                let (alice, mallory) = (self.alice.clone(), self.mallory.clone());
-                thread::spawn(move || {
-                    let mut seen = Seen::default();
-                    let mut ask = || {
-                        seen.ask(&address, &alice, 200);
-                        seen.ask(&address, &mallory, 401);
-                        answered[number].fetch_add(1, Ordering::AcqRel);
-                        done.load(Ordering::Acquire).then_some(())
-                    };
-                    while ask().is_none() {}
-                    seen
-                })
-            })
-            .collect();
+        let clients = (0..CLIENTS).map(|number| {
+            let client = Client {
+                done: Arc::clone(&done),
+                address: self.envoy.address.clone(),
+                tokens: [self.alice.clone(), self.mallory.clone()],
+                answered: Arc::clone(&self.answered),
+                number,
+            };
+            thread::spawn(move || client.ask())
+        });
+        let clients: Vec<_> = clients.collect();
         during(self);
         done.store(true, Ordering::Release);
-        let seen = clients
-            .into_iter()
-            .map(|client| client.join().expect("ends"));
-        seen.reduce(Seen::and).unwrap_or_default()
+        let mut seen = Seen::default();
+        for client in clients {
+            seen = seen.and(client.join().expect("ends"));
+        }
+        seen
     }
 
     /// Nobody but alice has got to the product.
