@@ -46,7 +46,7 @@ CRDS = {
     "github.com/prometheus-operator/prometheus-operator@v0.85.0": "example/prometheus-operator-crd/*.yaml",
 }
 
-PYTHON_AT_LEAST = (3, 10)
+PYTHON_AT_LEAST = (3, 11)
 NODE_AT_LEAST = (20, 20)
 NPM_AT_LEAST = (10,)
 JAVA_AT_LEAST = (17,)
