@@ -126,9 +126,9 @@ def in_unit(value: float, unit: str) -> str:
     if unit == "percentunit":
         return f"{value * 100:.3g}%"
     if unit == "s":
-        for factor, name in ((1, "s"), (1e3, "ms")):
-            if abs(value) * factor >= 1:
-                return f"{value * factor:.3g} {name}"
+        for size, name in ((86400, "days"), (3600, "hours"), (60, "min"), (1, "s"), (1e-3, "ms")):
+            if abs(value) >= size:
+                return f"{value / size:.3g} {name}"
         return f"{value * 1e6:.3g} µs" if value else "0 s"
     if unit == "bytes":
         for factor, name in ((2**20, "MiB"), (2**10, "KiB")):
