@@ -72,7 +72,7 @@ docs-check: ## Does what the pages name exist? Tests, links, commands, metrics
 	$(PYTHON) tests/docs/test_check.py
 
 test-kubernetes: ## Apply every manifest to a real kube-apiserver with a real etcd (Go builds both: 8 minutes, then 1)
-	@scripts/setup.py deploy-schemas $(if $(wildcard deploy/helm),helm) etcd kube-apiserver kubectl crds
+	@scripts/setup.py deploy-schemas helm etcd kube-apiserver kubectl crds
 	$(PYTHON) tests/deploy/kubernetes.py
 
 dashboard: ## Draw the Grafana dashboard as it shows a minute of real traffic: target/dashboard.png
