@@ -363,6 +363,28 @@ def metric_problems(page: Page, known: metrics.Metrics) -> Problems:
                         yield block.line + offset, problem
 
 
+def list_problems(text: str, root: Path, known: metrics.Metrics) -> Problems:
+    """The list must hold every metric with all its labels, and every bucket."""
+    rows = {}
+    for line in text.splitlines():
+        if row := re.match(r"\| `(\w+)` \| (\w+) \| ([^|]*)\|", line):
+            rows[row[1]] = set(re.findall(r"`(\w+)`", row[3]))
+    expected = {}
+    for name, labels in known.labels.items():
+        if not name.endswith(("_sum", "_count")):
+            expected[name] = labels
+    for name in sorted(expected.keys() | rows.keys()):
+        if name not in rows:
+            yield 1, f"{name} is not listed"
+        elif name in expected and rows[name] != expected[name]:
+            yield 1, f"{name} has the labels {', '.join(sorted(expected[name])) or 'none'}"
+    source = (root / "src/metrics.rs").read_text()
+    (buckets,) = re.findall(r"DURATION_BUCKETS: [^=]*= \[(.*?)\];", source, re.S)
+    buckets = ", ".join(f"{float(bucket.replace('_', '')):f}".rstrip("0").rstrip(".") for bucket in re.findall(r"[\d._]+", buckets))
+    if buckets not in text:
+        yield 1, f"the buckets are {buckets}"
+
+
 # --- all ------------------------------------------------------------------------------------------------------------------------
 
 
@@ -372,6 +394,8 @@ def problems(root: Path, program: Program) -> Iterator[str]:
         found = [*link_problems(path, pages, root), *table_problems(page)]
         if describes_the_program(path, root):
             found += [*names.problems(page), *program.problems(page), *metric_problems(page, known)]
+        if path == root / "docs/METRICS.md":
+            found += list_problems(path.read_text(), root, known)
         yield from (f"{path.relative_to(root)}:{line}: {what}" for line, what in sorted(found))
 
 

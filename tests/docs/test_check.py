@@ -237,6 +237,20 @@ class TestMetrics(unittest.TestCase):
         self.assertEqual(len(self.found(query)), 2)
         self.assertTrue(all(problem.startswith("3: ") for problem in self.found(query)), self.found(query))
 
+    def test_the_list_has_every_metric_every_label_and_every_bucket(self) -> None:
+        text = (check.ROOT / "docs/METRICS.md").read_text()
+        known = metrics.declared(check.ROOT)
+
+        def spoilt(old: str, new: str) -> list[str]:
+            self.assertIn(old, text)
+            return found(check.list_problems(text.replace(old, new), check.ROOT, known))
+
+        self.assertEqual(spoilt("Metrics", "Metrics"), [])
+        row = next(line for line in text.splitlines() if "panics_total" in line)
+        self.assertEqual(spoilt(row + "\n", ""), ["1: atlassian_authz_panics_total is not listed"])
+        self.assertEqual(spoilt("`provider`, `issuer`, `outcome`", "`provider`, `outcome`"), ["1: atlassian_authz_provider_fetches_total has the labels issuer, outcome, provider"])
+        self.assertEqual(len(spoilt("0.0025", "0.002")), 1)
+
 
 class TestCommand(unittest.TestCase):
     """The whole of it, on a tree with one page of problems and one that is of no concern."""
@@ -248,8 +262,8 @@ class TestCommand(unittest.TestCase):
                 (root / directory).mkdir(parents=True)
             (root / "Cargo.toml").write_text("[dependencies]\ntokio = \"1\"\n")
             (root / "tests/it/store.rs").write_text(RUST)
-            for source in ("src/metrics.rs", "src/metrics/labels.rs"):
-                (root / source).write_text((check.ROOT / source).read_text())
+            for source in [check.ROOT / "src/metrics.rs", *(check.ROOT / "src/metrics").glob("*.rs")]:
+                (root / source.relative_to(check.ROOT)).write_text(source.read_text())
             wrong = "`store::it_held` [link](NOWHERE.md) `atlassian-authz no` atlassian_authz_no_metric\n"
             (root / "docs/PAGE.md").write_text(wrong)
             (root / "target/PAGE.md").write_text(wrong)
