@@ -13,7 +13,6 @@ use tokio::time::{Instant, timeout_at};
 
 pub use cache::{CacheLimits, CacheSizes, Fingerprint, TokenCache};
 use cache::{Known, TokenKey};
-use memory::TokenFlights;
 pub use memory::TokenMemory;
 pub use occasion::Occasion;
 pub use trail::{CredentialKind, Decision, TokenId, Trail};
@@ -36,8 +35,7 @@ use crate::{
 #[derive(Debug)]
 pub struct Pipeline {
     routes: Arc<Routes>,
-    cache: Arc<TokenCache>,
-    flights: Arc<TokenFlights>,
+    memory: TokenMemory,
     api_tokens: Option<ApiTokens>,
     /// For requests to no application.
     enforcement: Enforcement,
@@ -57,8 +55,7 @@ impl Pipeline {
             enforcement,
             explains: false,
             routes: Arc::new(routes),
-            cache: memory.cache,
-            flights: memory.flights,
+            memory,
             api_tokens,
         }
     }
@@ -70,7 +67,7 @@ impl Pipeline {
 
     /// How much is remembered.
     pub fn cache_sizes(&self) -> CacheSizes {
-        self.cache.sizes()
+        self.memory.cache.sizes()
     }
 
     /// Decides about one request, before the deadline in any case.
@@ -121,8 +118,7 @@ impl Pipeline {
     pub fn for_trials(&self) -> Self {
         Self {
             routes: Arc::clone(&self.routes),
-            cache: Arc::clone(&self.cache),
-            flights: Arc::clone(&self.flights),
+            memory: self.memory.clone(),
             api_tokens: self.api_tokens.as_ref().map(ApiTokens::for_trials),
             enforcement: self.enforcement,
             explains: true,
@@ -226,16 +222,16 @@ impl Pipeline {
 
     /// Steps 5 to 7, or the memory of them.
     async fn identify(&self, question: Question<'_>, trail: &mut Trail) -> Result<Known, Denial> {
-        let key = self.cache.key(question.token, question.selector);
+        let key = self.memory.cache.key(question.token, question.selector);
         trail.token_id = Some(TokenId::Fingerprint(key.fingerprint()));
-        if let Some(remembered) = self.cache.get(key, question.occasion.now) {
+        if let Some(remembered) = self.memory.cache.get(key, question.occasion.now) {
             trail.cached = true;
             if let Some(provider) = &remembered.provider {
                 trail.judged_by(provider);
             }
             if let (true, Some(provider)) = (remembered.is_due, &remembered.provider) {
                 let again = || self.remote_question(question, key, provider);
-                drop(self.flights.begin(key, again));
+                drop(self.memory.flights.begin(key, again));
             }
             return remembered.outcome;
         }
@@ -243,7 +239,7 @@ impl Pipeline {
             Ok(Selected::Jwt { issuer, jws }) => {
                 trail.judged_by(&issuer.provider);
                 let verified = question.verify_jwt(issuer, *jws).await;
-                self.cache.remember(
+                self.memory.cache.remember(
                     key,
                     &verified,
                     Some(&issuer.provider),
@@ -257,11 +253,12 @@ impl Pipeline {
                     return Err(Unavailable::Internal.into());
                 };
                 let ask = || self.first_question(question, key, provider);
-                self.flights.join(key, verifier.waiting(), ask).await
+                self.memory.flights.join(key, verifier.waiting(), ask).await
             }
             Err(nobody) => {
                 let refused = Err(nobody.into());
-                self.cache
+                self.memory
+                    .cache
                     .remember(key, &refused, None, question.occasion.now);
                 refused
             }
@@ -276,7 +273,7 @@ impl Pipeline {
         provider: &Arc<Provider>,
     ) -> impl Future<Output = Result<Known, Denial>> + Send + 'static {
         let asked = self.remote_question(question, key, provider);
-        let (cache, now) = (Arc::clone(&self.cache), question.occasion.now);
+        let (cache, now) = (Arc::clone(&self.memory.cache), question.occasion.now);
         async move {
             match cache.get(key, now) {
                 Some(remembered) => remembered.outcome,
@@ -292,7 +289,7 @@ impl Pipeline {
         key: TokenKey,
         provider: &Arc<Provider>,
     ) -> impl Future<Output = Result<Known, Denial>> + Send + 'static {
-        let (cache, provider) = (Arc::clone(&self.cache), Arc::clone(provider));
+        let (cache, provider) = (Arc::clone(&self.memory.cache), Arc::clone(provider));
         let (token, now) = (OwnedToken::from(question.token), question.occasion.now);
         // Others may wait for the answer; it is asked for in the name of the first.
         let span = question.occasion.span.cloned();

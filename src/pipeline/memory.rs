@@ -6,7 +6,7 @@ use super::cache::{Known, TokenCache, TokenKey};
 use crate::{flights::Flights, verdict::Denial};
 
 /// Questions to providers that are being asked.
-pub(super) type TokenFlights = Flights<TokenKey, Known, Denial>;
+type TokenFlights = Flights<TokenKey, Known, Denial>;
 
 /// What is known of tokens, and what is being asked about them: all that outlives a configuration. What one
 /// list of providers has said is never an answer for another ([`TokenCache::key`]). Cheap to clone.
