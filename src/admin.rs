@@ -5,6 +5,7 @@ pub mod api;
 pub mod listener;
 
 use std::{
+    collections::BTreeMap,
     convert::Infallible,
     sync::{
         Arc,
@@ -29,14 +30,13 @@ use api::Api;
 use crate::{
     clock::{Clock, Now},
     grpc::Checks,
-    metrics::Metrics,
-    provider::{Judge, Provider},
+    metrics::{KeysNow, Metrics, Present, ProviderNow},
+    provider::Provider,
+    route::Enforcement,
     verify::keyring::Keyring,
 };
 
 const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-/// The store's changes beat every five seconds; three missed beats are silence.
-const STORE_SILENCE: u64 = 15;
 
 /// What the pages tell about. Cheap to clone.
 #[derive(Clone)]
@@ -46,9 +46,11 @@ pub struct Admin {
     /// What the configuration says that holds.
     pub checks: Arc<Checks>,
     /// The keys of every provider, by its name.
-    pub keyrings: Arc<Vec<(Arc<str>, Arc<Keyring>)>>,
+    pub keyrings: Arc<[(Arc<str>, Arc<Keyring>)]>,
     /// All providers.
-    pub providers: Arc<Vec<Arc<Provider>>>,
+    pub providers: Arc<[Arc<Provider>]>,
+    /// What is done with decisions about each application.
+    pub enforcements: Arc<BTreeMap<String, Enforcement>>,
     /// Which configuration it is.
     pub generation: u64,
     /// Since when it holds.
@@ -112,17 +114,38 @@ async fn readyz(State(admin): State<Admin>) -> (StatusCode, &'static str) {
 }
 
 async fn metrics(State(admin): State<Admin>) -> impl IntoResponse {
-    let metrics = &admin.process.metrics;
-    for provider in admin.providers.iter() {
-        if let Judge::Remote(verifier) = &provider.judge {
-            metrics.set_circuit_open(&provider.name, verifier.status().circuit_open);
-        }
-    }
     let now = admin.process.clock.now().instant;
+    let keys: Vec<_> = admin
+        .keyrings
+        .iter()
+        .map(|(provider, keyring)| (provider, keyring.status(now)))
+        .collect();
+    let keys = keys.iter().map(|(provider, status)| KeysNow {
+        provider,
+        issuer: &status.issuer,
+        keys: status.keys,
+        confirmed: status.confirmed_unix_seconds,
+    });
+    let providers = admin.providers.iter().map(|provider| ProviderNow {
+        name: &provider.name,
+        is_unbound: provider.is_unbound,
+        circuit_open: provider.asked().map(|asked| asked.circuit_open),
+    });
+    let applications = admin.enforcements.iter();
     let pipeline = &admin.checks.pipeline;
-    let store = pipeline.api_tokens().map(|own| own.memory().status(now));
-    metrics.set_store_up(store.map(|store| store.store_silent_for_seconds < STORE_SILENCE));
-    let page = metrics.render(pipeline.cache_sizes());
+    let present = Present {
+        generation: admin.generation,
+        cache: pipeline.cache_sizes(),
+        keys: keys.collect(),
+        providers: providers.collect(),
+        applications: applications
+            .map(|(name, enforcement)| (name.as_str(), *enforcement))
+            .collect(),
+        store_up: pipeline
+            .api_tokens()
+            .map(|api_tokens| !api_tokens.memory().is_silent(now)),
+    };
+    let page = admin.process.metrics.render(&present);
     ([(header::CONTENT_TYPE, OPENMETRICS)], page)
 }
 
@@ -138,11 +161,9 @@ async fn statusz(State(admin): State<Admin>) -> Json<serde_json::Value> {
     let keys = admin.keyrings.iter();
     let keys = keys
         .map(|(provider, keyring)| json!({"provider": &**provider, "keys": keyring.status(now)}));
-    let remote = admin.providers.iter().filter_map(|provider| {
-        let Judge::Remote(verifier) = &provider.judge else {
-            return None;
-        };
-        Some(json!({"provider": &*provider.name, "asked": verifier.status()}))
+    let asked = admin.providers.iter().filter_map(|provider| {
+        let asked = provider.asked()?;
+        Some(json!({"provider": &*provider.name, "asked": asked}))
     });
     let pipeline = &admin.checks.pipeline;
     Json(json!({
@@ -156,6 +177,6 @@ async fn statusz(State(admin): State<Admin>) -> Json<serde_json::Value> {
         },
         "cache": pipeline.cache_sizes(),
         "api_tokens": pipeline.api_tokens().map(|api_tokens| api_tokens.memory().status(now)),
-        "providers": keys.chain(remote).collect::<Vec<_>>(),
+        "providers": keys.chain(asked).collect::<Vec<_>>(),
     }))
 }

@@ -89,7 +89,7 @@ impl App {
         };
         let (listen, fixed) = (config.listen.clone(), Fixed::of(&config));
         let generation = Generation::build(config, &surroundings, None)?;
-        generation.announce(&surroundings, None);
+        generation.announce();
         Ok(Self {
             generation,
             surroundings,

@@ -47,3 +47,6 @@ impl Clock for SystemClock {
         }
     }
 }
+
+#[cfg(test)]
+pub(crate) mod tests;

@@ -1,6 +1,7 @@
 //! What is counted. Labels come from closed sets or from the configuration, never from a request.
 
 mod labels;
+mod present;
 mod providers;
 mod upkeep;
 
@@ -13,18 +14,15 @@ use prometheus_client::{
 };
 
 use labels::{
-    ApplicationLabels, CacheLabels, CheckLabels, DecisionLabels, FetchLabels, KeyLabels, Name,
-    ProviderLabels, TokenLabels, VerdictLabels,
+    CacheLabels, CheckLabels, DecisionLabels, FetchLabels, Name, TokenLabels, VerdictLabels,
 };
+use present::Gauges;
+pub use present::{KeysNow, Present, ProviderNow};
 pub use providers::{CheckOutcome, FetchOutcome};
 pub use upkeep::ReloadOutcome;
 use upkeep::Upkeep;
 
-use crate::{
-    desk::Census,
-    pipeline::{CacheSizes, Decision},
-    response,
-};
+use crate::{desk::Census, pipeline::Decision, response};
 
 /// From 50 µs: a cached check takes less, a first RS256 token about as much.
 const DURATION_BUCKETS: [f64; 14] = [
@@ -39,21 +37,15 @@ pub struct Metrics {
     decisions: Family<DecisionLabels, Counter>,
     duration: Family<VerdictLabels, Histogram, fn() -> Histogram>,
     cache: Family<CacheLabels, Counter>,
-    cache_identities: Gauge,
-    cache_bytes: Gauge,
     fetches: Family<FetchLabels, Counter>,
-    keys: Family<KeyLabels, Gauge>,
-    confirmed: Family<KeyLabels, Gauge>,
     checks: Family<CheckLabels, Counter>,
-    circuits: Family<ProviderLabels, Gauge>,
-    unbound: Family<ProviderLabels, Gauge>,
-    relaxed: Family<ApplicationLabels, Gauge>,
     lookups: Family<CacheLabels, Counter>,
     own_tokens: Family<TokenLabels, Gauge>,
     dropped_notes: Counter,
     panics: Counter,
     replaced: Counter,
     upkeep: Upkeep,
+    gauges: Gauges,
     dropped_spans: Counter,
 }
 
@@ -68,21 +60,15 @@ impl Metrics {
             decisions: Family::default(),
             duration: Family::new_with_constructor(|| Histogram::new(DURATION_BUCKETS)),
             cache: Family::default(),
-            cache_identities: Gauge::default(),
-            cache_bytes: Gauge::default(),
             fetches: Family::default(),
-            keys: Family::default(),
-            confirmed: Family::default(),
             checks: Family::default(),
-            circuits: Family::default(),
-            unbound: Family::default(),
-            relaxed: Family::default(),
             lookups: Family::default(),
             own_tokens: Family::default(),
             dropped_notes: Counter::default(),
             panics: Counter::default(),
             replaced: Counter::default(),
             upkeep: Upkeep::default(),
+            gauges: Gauges::default(),
             dropped_spans: Counter::default(),
         };
         metrics.register(&mut registry);
@@ -109,16 +95,6 @@ impl Metrics {
             "Tokens looked up in the identity cache",
             self.cache.clone(),
         );
-        to.register(
-            "cache_identities",
-            "Identities remembered",
-            self.cache_identities.clone(),
-        );
-        to.register(
-            "cache_bytes",
-            "Bytes of identities remembered",
-            self.cache_bytes.clone(),
-        );
         self.register_providers(to);
         self.register_own_tokens(to);
         to.register(
@@ -132,6 +108,7 @@ impl Metrics {
             self.replaced.clone(),
         );
         self.upkeep.register(to);
+        self.gauges.register(to);
         to.register(
             "spans_dropped",
             "Spans that have not reached the collector",
@@ -229,11 +206,11 @@ impl Metrics {
     }
 
     /// The text that Prometheus reads (OpenMetrics 1.0).
-    pub fn render(&self, sizes: CacheSizes) -> String {
-        self.cache_identities
-            .set(i64::try_from(sizes.identities).unwrap_or(i64::MAX));
-        self.cache_bytes
-            .set(i64::try_from(sizes.bytes).unwrap_or(i64::MAX));
+    pub fn render(&self, present: &Present<'_>) -> String {
+        let _one_at_a_time = self.gauges.set(present);
+        if present.store_up.is_none() {
+            self.own_tokens.clear();
+        }
         let mut page = String::new();
         // Writing to a String cannot fail.
         text::encode(&mut page, &self.registry)

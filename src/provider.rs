@@ -16,7 +16,11 @@ pub use selector::{NoProvider, NotSelected, Selected, Selector, Taken};
 
 use crate::{
     identity::{Keep, Mapping, Unstable},
-    verify::{jwt::JwtVerifier, keyring::Keyring, remote::RemoteVerifier},
+    verify::{
+        jwt::JwtVerifier,
+        keyring::Keyring,
+        remote::{RemoteStatus, RemoteVerifier},
+    },
 };
 
 /// An identity provider, ready to judge.
@@ -34,6 +38,18 @@ pub struct Provider {
     pub unstable: &'static [Unstable],
     /// Scopes that every token must have.
     pub required_scopes: Vec<String>,
+    /// Tokens that were made for somebody else are accepted, because the operator said so.
+    pub is_unbound: bool,
+}
+
+impl Provider {
+    /// How it goes with asking it about tokens; `None`: they are verified here.
+    pub fn asked(&self) -> Option<RemoteStatus> {
+        match &self.judge {
+            Judge::Jwt(_) => None,
+            Judge::Remote(verifier) => Some(verifier.status()),
+        }
+    }
 }
 
 /// Who judges the tokens of a provider.

@@ -1,10 +1,6 @@
 //! One configuration at work.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use aws_lc_rs::rand::{SecureRandom, SystemRandom};
 use futures_util::future;
@@ -20,6 +16,7 @@ use crate::{
     grpc::Checks,
     inspect::Inspector,
     pipeline::{CacheLimits, Pipeline, TokenCache, TokenMemory},
+    provider::Provider,
     route::Enforcement,
     verify::keyring::Keyring,
 };
@@ -42,7 +39,8 @@ pub(super) struct Generation {
     parts: Parts,
     memory: TokenMemory,
     memory_limits: CacheLimits,
-    enforcements: BTreeMap<String, Enforcement>,
+    /// What is done with decisions about each application.
+    pub(super) enforcements: Arc<BTreeMap<String, Enforcement>>,
 }
 
 impl Generation {
@@ -110,7 +108,7 @@ impl Generation {
             parts,
             memory,
             memory_limits,
-            enforcements,
+            enforcements: Arc::new(enforcements),
         })
     }
 
@@ -162,58 +160,26 @@ impl Generation {
         self.parts.keyrings()
     }
 
-    /// Tells whoever counts, and whoever reads the log, what holds from now on, and takes back what no longer does.
-    pub(super) fn announce(&self, surroundings: &Surroundings, before: Option<&Self>) {
-        let metrics = &surroundings.metrics;
-        metrics.set_generation(self.number);
-        for (provider, is_unbound) in self.parts.providers() {
-            metrics.set_unbound(&provider.name, is_unbound);
-            if is_unbound {
-                warn!(
-                    provider = &*provider.name,
-                    "accept_unbound_tokens: tokens made for any application are accepted"
-                );
-            }
+    /// Every provider.
+    pub(super) fn providers(&self) -> impl Iterator<Item = &Arc<Provider>> {
+        self.parts.providers()
+    }
+
+    /// Reminds whoever reads the log of what holds from now on and is easily forgotten.
+    pub(super) fn announce(&self) {
+        for provider in self.providers().filter(|provider| provider.is_unbound) {
+            warn!(
+                provider = &*provider.name,
+                "accept_unbound_tokens: tokens made for any application are accepted"
+            );
         }
-        for (application, enforcement) in &self.enforcements {
-            metrics.set_enforcement(application, *enforcement);
-            // Whoever forgets that nothing holds here shall be reminded.
+        for (application, enforcement) in self.enforcements.iter() {
             if *enforcement != Enforcement::Enforce {
                 warn!(
                     application,
                     enforcement = enforcement.as_str(),
                     "decisions about this application are not enforced"
                 );
-            }
-        }
-        if let Some(before) = before {
-            self.take_back(surroundings, before);
-        }
-    }
-
-    fn take_back(&self, surroundings: &Surroundings, before: &Self) {
-        let metrics = &surroundings.metrics;
-        let names: BTreeSet<_> = self
-            .parts
-            .providers()
-            .map(|(provider, _)| &provider.name)
-            .collect();
-        let gone = before.parts.providers();
-        for (provider, _) in gone.filter(|(provider, _)| !names.contains(&provider.name)) {
-            metrics.forget_provider(&provider.name);
-        }
-        let issuers: BTreeSet<_> = self
-            .keyrings()
-            .map(|(provider, keyring)| (provider, keyring.issuer()))
-            .collect();
-        for (provider, keyring) in before.keyrings() {
-            if !issuers.contains(&(provider, keyring.issuer())) {
-                metrics.forget_keys(provider, keyring.issuer());
-            }
-        }
-        for (application, enforcement) in &before.enforcements {
-            if self.enforcements.get(application) != Some(enforcement) {
-                metrics.forget_enforcement(application, *enforcement);
             }
         }
     }

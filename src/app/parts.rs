@@ -42,7 +42,6 @@ struct Found {
     provider: Arc<Provider>,
     issuers: Vec<Issuer>,
     taken: Taken,
-    is_unbound: bool,
 }
 
 /// A keyring, and all that decides what is in it.
@@ -126,6 +125,7 @@ impl Parts {
             keep: config.keep,
             unstable: config.unstable,
             required_scopes: config.required_scopes,
+            is_unbound: config.is_unbound,
         });
         let issuer = |(keyring, required)| Issuer {
             provider: Arc::clone(&provider),
@@ -136,7 +136,6 @@ impl Parts {
             edition: config.edition,
             issuers: court.issuers.into_iter().map(issuer).collect(),
             taken: court.taken,
-            is_unbound: config.is_unbound,
             provider,
         }));
         Ok(())
@@ -239,10 +238,9 @@ impl Parts {
         keyrings.map(|kept| (&kept.provider, &kept.keyring))
     }
 
-    /// Every provider, and whether it takes tokens for any application.
-    pub(super) fn providers(&self) -> impl Iterator<Item = (&Arc<Provider>, bool)> {
-        let providers = self.providers.iter();
-        providers.map(|found| (&found.provider, found.is_unbound))
+    /// Every provider.
+    pub(super) fn providers(&self) -> impl Iterator<Item = &Arc<Provider>> {
+        self.providers.iter().map(|found| &found.provider)
     }
 
     /// Each provider alone, for whoever wants to look at its tokens.

@@ -152,7 +152,7 @@ impl Current {
         self.service.checks.store(Arc::clone(&next.checks));
         self.pages.store(Arc::new(pages(&self.process, &next)));
         self.secured.replace(&listen);
-        next.announce(&self.surroundings, Some(&self.generation));
+        next.announce();
         self.surroundings
             .metrics
             .count_reload(ReloadOutcome::Applied);
@@ -221,16 +221,12 @@ async fn look(read: &Files, changing: Option<Files>) -> Looked {
 pub(super) fn pages(process: &Process, generation: &Generation) -> Router {
     let keyrings = generation.keyrings();
     let keyrings = keyrings.map(|(provider, keyring)| (Arc::clone(provider), Arc::clone(keyring)));
-    let providers = generation.inspectors.iter();
     let admin = Admin {
         process: process.clone(),
         checks: Arc::clone(&generation.checks),
-        keyrings: Arc::new(keyrings.collect()),
-        providers: Arc::new(
-            providers
-                .map(|inspector| Arc::clone(&inspector.provider))
-                .collect(),
-        ),
+        keyrings: keyrings.collect(),
+        providers: generation.providers().cloned().collect(),
+        enforcements: Arc::clone(&generation.enforcements),
         generation: generation.number,
         since: generation.begun,
     };

@@ -324,7 +324,8 @@ impl Memory {
         u64::try_from(since).unwrap_or(u64::MAX).max(1)
     }
 
-    fn is_silent(&self, now: Instant) -> bool {
+    /// Nothing is heard of the store's changes: they arrive late.
+    pub fn is_silent(&self, now: Instant) -> bool {
         self.silence(now) >= SILENCE
     }
 }

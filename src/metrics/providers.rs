@@ -1,12 +1,11 @@
-//! What is counted of providers, and what is told of applications.
+//! What is counted of providers.
 
 use prometheus_client::registry::Registry;
 
 use super::{
     Metrics,
-    labels::{ApplicationLabels, CheckLabels, FetchLabels, KeyLabels, Name, ProviderLabels},
+    labels::{CheckLabels, FetchLabels, Name},
 };
-use crate::route::Enforcement;
 
 /// How one fetch of keys ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,34 +37,9 @@ impl Metrics {
             self.fetches.clone(),
         );
         to.register(
-            "provider_keys",
-            "Usable keys of an issuer",
-            self.keys.clone(),
-        );
-        to.register(
-            "provider_keys_confirmed_timestamp_seconds",
-            "When the keys of an issuer were last confirmed; 0: never",
-            self.confirmed.clone(),
-        );
-        to.register(
             "provider_checks",
             "Tokens that a provider was asked about",
             self.checks.clone(),
-        );
-        to.register(
-            "provider_circuit_open",
-            "1: fails too often and is left alone",
-            self.circuits.clone(),
-        );
-        to.register(
-            "provider_unbound",
-            "1: takes tokens for any application",
-            self.unbound.clone(),
-        );
-        to.register(
-            "application_not_enforced",
-            "1: denials are only reported, or nothing is decided",
-            self.relaxed.clone(),
         );
     }
 
@@ -98,70 +72,5 @@ impl Metrics {
                 outcome,
             })
             .inc();
-    }
-
-    /// Makes a provider that is left alone visible.
-    pub fn set_circuit_open(&self, provider: &str, open: bool) {
-        let labels = ProviderLabels {
-            provider: Name::new(provider),
-        };
-        self.circuits.get_or_create(&labels).set(open.into());
-    }
-
-    /// Sets the number of usable keys of an issuer, and when they were last confirmed (Unix seconds; 0: never).
-    pub fn set_keys(&self, provider: &str, issuer: &str, keys: usize, confirmed: i64) {
-        let labels = KeyLabels {
-            provider: Name::new(provider),
-            issuer: Name::new(issuer),
-        };
-        self.keys
-            .get_or_create(&labels)
-            .set(i64::try_from(keys).unwrap_or(i64::MAX));
-        self.confirmed.get_or_create(&labels).set(confirmed);
-    }
-
-    /// Nobody looks after these keys any more.
-    pub fn forget_keys(&self, provider: &str, issuer: &str) {
-        let labels = KeyLabels {
-            provider: Name::new(provider),
-            issuer: Name::new(issuer),
-        };
-        self.keys.remove(&labels);
-        self.confirmed.remove(&labels);
-    }
-
-    /// There is no such provider any more.
-    pub fn forget_provider(&self, provider: &str) {
-        let labels = ProviderLabels {
-            provider: Name::new(provider),
-        };
-        self.unbound.remove(&labels);
-        self.circuits.remove(&labels);
-    }
-
-    /// There is no such application any more, or other things are done with decisions about it.
-    pub fn forget_enforcement(&self, application: &str, enforcement: Enforcement) {
-        self.relaxed.remove(&ApplicationLabels {
-            application: Name::new(application),
-            enforcement: enforcement.as_str(),
-        });
-    }
-
-    /// Makes a provider that accepts anybody's tokens visible.
-    pub fn set_unbound(&self, provider: &str, unbound: bool) {
-        let labels = ProviderLabels {
-            provider: Name::new(provider),
-        };
-        self.unbound.get_or_create(&labels).set(unbound.into());
-    }
-
-    /// Makes an application for which decisions do not hold visible.
-    pub fn set_enforcement(&self, application: &str, enforcement: Enforcement) {
-        let labels = ApplicationLabels {
-            application: Name::new(application),
-            enforcement: enforcement.as_str(),
-        };
-        let relaxed = enforcement != Enforcement::Enforce;
-        self.relaxed.get_or_create(&labels).set(relaxed.into());
     }
 }

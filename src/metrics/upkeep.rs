@@ -1,4 +1,4 @@
-//! What an operator must look after: the configuration, the certificates, the token store.
+//! What an operator must look after: the configuration on disk, and the certificates.
 
 use prometheus_client::{
     metrics::{counter::Counter, family::Family, gauge::Gauge},
@@ -7,7 +7,7 @@ use prometheus_client::{
 
 use super::{
     Metrics,
-    labels::{NoLabels, OutcomeLabels, PortLabels},
+    labels::{OutcomeLabels, PortLabels},
 };
 
 /// How taking up a configuration ended.
@@ -30,14 +30,11 @@ impl ReloadOutcome {
 
 #[derive(Clone, Debug, Default)]
 pub(super) struct Upkeep {
-    generation: Gauge,
     reloads: Family<OutcomeLabels, Counter>,
     reload_failed: Gauge,
     needs_restart: Gauge,
     certificate_ends: Family<PortLabels, Gauge>,
     failed_handshakes: Family<PortLabels, Counter>,
-    /// One series, or none where there is no store.
-    store_up: Family<NoLabels, Gauge>,
 }
 
 impl Upkeep {
@@ -47,11 +44,6 @@ impl Upkeep {
             let outcome = outcome.as_str();
             drop(self.reloads.get_or_create(&OutcomeLabels { outcome }));
         }
-        to.register(
-            "config_generation",
-            "Configurations taken up since the start",
-            self.generation.clone(),
-        );
         to.register(
             "config_reloads",
             "Changed configurations, by what became of them",
@@ -77,21 +69,10 @@ impl Upkeep {
             "Connections that ended before they were secure",
             self.failed_handshakes.clone(),
         );
-        to.register(
-            "token_store_up",
-            "0: changes in the token store are not heard of",
-            self.store_up.clone(),
-        );
     }
 }
 
 impl Metrics {
-    /// Tells that a configuration holds from now on.
-    pub fn set_generation(&self, number: u64) {
-        let number = i64::try_from(number).unwrap_or(i64::MAX);
-        self.upkeep.generation.set(number);
-    }
-
     /// Counts a configuration that has changed on disk.
     pub fn count_reload(&self, outcome: ReloadOutcome) {
         let labels = OutcomeLabels {
@@ -117,18 +98,5 @@ impl Metrics {
     pub fn count_failed_handshake(&self, port: &'static str) {
         let labels = PortLabels { port };
         self.upkeep.failed_handshakes.get_or_create(&labels).inc();
-    }
-
-    /// Tells whether the token store's changes are heard of; `None`: there is no store.
-    pub fn set_store_up(&self, up: Option<bool>) {
-        match up {
-            Some(up) => drop(
-                self.upkeep
-                    .store_up
-                    .get_or_create(&NoLabels {})
-                    .set(up.into()),
-            ),
-            None => drop(self.upkeep.store_up.remove(&NoLabels {})),
-        }
     }
 }

@@ -90,7 +90,7 @@ pub struct Remembered {
 }
 
 /// How much is remembered.
-#[derive(Clone, Copy, Debug, serde::Serialize)]
+#[derive(Clone, Copy, Debug, Default, serde::Serialize)]
 pub struct CacheSizes {
     /// Identities.
     pub identities: u64,

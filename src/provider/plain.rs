@@ -50,6 +50,7 @@ impl Provider {
                 machine_clients: HashMap::new(),
             },
             required_scopes: Vec::new(),
+            is_unbound: false,
         }
     }
 }

@@ -76,6 +76,8 @@ pub struct KeyringStatus {
     pub refused_keys: usize,
     /// Seconds since the keys were last confirmed; absent before the first time.
     pub age_seconds: Option<u64>,
+    /// When that was (Unix seconds); 0: never.
+    pub confirmed_unix_seconds: i64,
     /// Why the last fetch failed; absent when it did not.
     pub last_error: Option<String>,
 }
@@ -162,6 +164,7 @@ impl Keyring {
             age_seconds: loaded
                 .confirmed
                 .map(|then| now.saturating_duration_since(then).as_secs()),
+            confirmed_unix_seconds: loaded.confirmed_at,
             last_error: loaded.error.map(|error| error.to_string()),
         }
     }

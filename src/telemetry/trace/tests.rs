@@ -1,39 +1,20 @@
-use std::{
-    collections::HashMap,
-    time::{Duration, SystemTime},
-};
+use std::{collections::HashMap, time::Duration};
 
 use opentelemetry_sdk::trace::SpanData;
 
 use super::{export::Queued, *};
 use crate::{
-    clock::Now,
+    clock::tests::PausedClock,
+    metrics::Present,
     pb::envoy::service::auth::v3::{
         AttributeContext, CheckRequest,
         attribute_context::{HttpRequest, Request as Inner},
     },
-    pipeline::CacheSizes,
     request::Request,
 };
 
 const OF_CALL: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
 const OF_REQUEST: &str = "00-11111111111111111111111111111111-2222222222222222-01";
-
-struct PausedClock;
-
-impl Clock for PausedClock {
-    #[expect(clippy::disallowed_methods, reason = "tokio's clock, which is paused")]
-    fn now(&self) -> Now {
-        Now {
-            unix_seconds: 0,
-            instant: Instant::now(),
-        }
-    }
-
-    fn wall(&self) -> SystemTime {
-        SystemTime::UNIX_EPOCH + Duration::from_hours(1)
-    }
-}
 
 struct Lab {
     tracer: Tracer,
@@ -61,12 +42,7 @@ impl Lab {
     }
 
     fn dropped(&self) -> String {
-        let sizes = CacheSizes {
-            identities: 0,
-            bytes: 0,
-            refused: 0,
-        };
-        let page = self.metrics.render(sizes);
+        let page = self.metrics.render(&Present::default());
         let name = "atlassian_authz_spans_dropped_total ";
         let line = page.lines().find_map(|line| line.strip_prefix(name));
         line.expect("a metric").to_owned()

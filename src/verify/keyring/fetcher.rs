@@ -127,9 +127,6 @@ impl Keyring {
         mut fetcher: KeyFetcher,
     ) -> impl Future<Output = ()> + use<> {
         let (keyring, wake) = (Arc::downgrade(self), Arc::clone(&self.wake));
-        fetcher
-            .metrics
-            .set_keys(&fetcher.provider, &self.issuer, 0, 0);
         async move {
             let mut memory = Memory::default();
             while let Some(keyring) = keyring.upgrade() {
@@ -223,12 +220,6 @@ impl Keyring {
                 )
             }
         };
-        fetcher.metrics.set_keys(
-            &fetcher.provider,
-            &self.issuer,
-            loaded.keys.len(),
-            loaded.confirmed_at,
-        );
         self.keys.store(Arc::new(loaded));
         self.set_refreshing(false);
         self.finished.send_modify(|count| *count += 1);

@@ -16,10 +16,9 @@ use super::{
     *,
 };
 use crate::{
-    clock::Clock,
-    metrics::Metrics,
+    clock::{Clock, Now, tests::PausedClock},
+    metrics::{Metrics, Present},
     outbound::{ExtraAuthorities, Outbound, UrlPolicy},
-    pipeline::CacheSizes,
 };
 
 #[path = "../../../tests/it/support/idp.rs"]
@@ -43,18 +42,6 @@ const INTERVAL: Duration = Duration::from_mins(5);
 const LOOPBACK: UrlPolicy = UrlPolicy {
     allow_loopback_http: true,
 };
-
-struct PausedClock;
-
-impl Clock for PausedClock {
-    #[expect(clippy::disallowed_methods, reason = "tokio's clock, which is paused")]
-    fn now(&self) -> Now {
-        Now {
-            unix_seconds: 0,
-            instant: Instant::now(),
-        }
-    }
-}
 
 fn now() -> Now {
     PausedClock.now()
@@ -170,12 +157,7 @@ impl Lab {
     }
 
     fn metric(&self, outcome: &str) -> String {
-        let sizes = CacheSizes {
-            identities: 0,
-            bytes: 0,
-            refused: 0,
-        };
-        let page = self.metrics.render(sizes);
+        let page = self.metrics.render(&Present::default());
         let line = format!("provider=\"idp\",issuer=\"issuer\",outcome=\"{outcome}\"}} ");
         page.lines()
             .find_map(|text| Some(text.split_once(&line)?.1.to_owned()))
