@@ -312,15 +312,20 @@ def setup_git():
     return Path(shutil.which("git")), run("git", "--version").split()[2]
 
 
+def go_install(name, module, remedy):
+    """A program below .tools/bin, built by Go from `module@vVERSION`."""
+    own = TOOLS / "bin" / name
+    mark = TOOLS / f"bin/{name}.installed"
+    if not is_marked(mark, module) or not own.exists():
+        need("go", GO_AT_LEAST, remedy, "version")
+        run("go", "install", module, env={**os.environ, "GOBIN": str(own.parent)})
+        write_mark(mark, module)
+    return own, module.split("@v")[1]
+
+
 def setup_gitleaks():
     """The scanner whose rules we ship, built by Go: a minute the first time."""
-    own = TOOLS / "bin/gitleaks"
-    mark = TOOLS / "bin/gitleaks.installed"
-    if not is_marked(mark, GITLEAKS) or not own.exists():
-        need("go", GO_AT_LEAST, "install Go, e.g. Debian's package golang; it builds gitleaks", "version")
-        run("go", "install", GITLEAKS, env={**os.environ, "GOBIN": str(own.parent)})
-        write_mark(mark, GITLEAKS)
-    return own, GITLEAKS.split("@v")[1]
+    return go_install("gitleaks", GITLEAKS, "install Go, e.g. Debian's package golang; it builds gitleaks")
 
 
 def setup_helm():
@@ -330,13 +335,7 @@ def setup_helm():
         version = re.match(r"v?(\d+)\.(\d+)", run(found, "version", "--template", "{{.Version}}"))
         if version and HELM_AT_LEAST <= tuple(map(int, version.groups())) < (4,):
             return Path(found), ".".join(version.groups())
-    own = TOOLS / "bin/helm"
-    mark = TOOLS / "bin/helm.installed"
-    if not is_marked(mark, HELM) or not own.exists():
-        need("go", GO_AT_LEAST, "install Go, e.g. Debian's package golang, or Helm 3; Go builds helm", "version")
-        run("go", "install", HELM, env={**os.environ, "GOBIN": str(own.parent)})
-        write_mark(mark, HELM)
-    return own, HELM.split("@v")[1]
+    return go_install("helm", HELM, "install Go, e.g. Debian's package golang, or Helm 3; Go builds helm")
 
 
 def setup_buildah():

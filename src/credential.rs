@@ -203,6 +203,9 @@ fn credential_in_query(query: &str) -> Option<&'static str> {
 
 /// Whether a path names a session, as Tomcat would read it or after a proxy has decoded it once.
 fn has_session(path: &str) -> bool {
+    if !path.contains([';', '%']) {
+        return false;
+    }
     let path = decode_name(path);
     let mut parameters = path
         .split(|byte| *byte == b'/')

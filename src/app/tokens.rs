@@ -1,7 +1,7 @@
 //! Our own tokens, put to work: the store, what is remembered of it, and the tasks beside the requests.
 
 use std::{
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
@@ -144,11 +144,11 @@ impl OwnTokens {
 
     /// Starts to follow the store's changes, to write down uses, and to count; once.
     pub(super) fn start(&self, tasks: &TaskTracker) {
-        let engine = &self.engine;
-        let mut state = engine.state.lock().unwrap_or_else(PoisonError::into_inner);
-        if let State::Built(beginning) = std::mem::take(&mut *state) {
-            *state = State::Running(engine.begin(*beginning, tasks));
-        }
+        let mut state = self.engine.state();
+        *state = match std::mem::take(&mut *state) {
+            State::Built(beginning) => State::Running(self.engine.begin(*beginning, tasks)),
+            begun @ (State::Running(_) | State::Ended) => begun,
+        };
     }
 
     /// Whether both stand on the same tasks.
@@ -158,11 +158,7 @@ impl OwnTokens {
 
     /// Ends the tasks; what was taken down is written.
     pub(super) async fn finish(&self) {
-        let state = {
-            let mut state = self.engine.state.lock();
-            let state = state.as_deref_mut();
-            state.map(std::mem::take).unwrap_or_default()
-        };
+        let state = std::mem::take(&mut *self.engine.state());
         if let State::Running(tasks) = state {
             tasks.stop.cancel();
             if tasks.writer.await.is_err() {
@@ -173,6 +169,10 @@ impl OwnTokens {
 }
 
 impl Engine {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn begin(&self, beginning: Beginning, tasks: &TaskTracker) -> Tasks {
         let stop = CancellationToken::new();
         let Surroundings { clock, metrics, .. } = beginning.surroundings;

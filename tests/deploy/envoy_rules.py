@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import copy
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
+
+from checks import Checks
 
 Object = dict[str, Any]
 AUTHORIZER = "atlassian-authz"
@@ -57,26 +59,8 @@ def objects(value: Any) -> Iterator[Object]:
         yield from objects(inner)
 
 
-Check = Callable[[Config], Iterator[str]]
-CHECKS: dict[str, Check] = {}
-
-
-def check(name: str) -> Callable[[Check], Check]:
-    def register(function: Check) -> Check:
-        CHECKS[name] = function
-        return function
-
-    return register
-
-
-def run(config: Config) -> dict[str, list[str]]:
-    results = {}
-    for name, function in CHECKS.items():
-        try:
-            results[name] = list(function(config))
-        except (LookupError, TypeError, ValueError, AttributeError) as error:
-            results[name] = [f"{type(error).__name__}: {error}"]
-    return results
+CHECKS: Checks[Config] = Checks()
+check, run = CHECKS.named, CHECKS.run
 
 
 def differing(given: Object, expected: Object) -> Iterator[str]:

@@ -9,10 +9,12 @@ import json
 import re
 import shlex
 import tomllib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+from checks import Checks
 
 # What the final stage copies, and what the build stage must have put there.
 CONTENT = "/image"
@@ -83,26 +85,8 @@ def parse(text: str) -> list[Stage]:
     return stages
 
 
-Check = Callable[[Image], Iterator[str]]
-CHECKS: dict[str, Check] = {}
-
-
-def check(name: str) -> Callable[[Check], Check]:
-    def register(function: Check) -> Check:
-        CHECKS[name] = function
-        return function
-
-    return register
-
-
-def run(image: Image) -> dict[str, list[str]]:
-    results = {}
-    for name, function in CHECKS.items():
-        try:
-            results[name] = list(function(image))
-        except (LookupError, TypeError, ValueError, AttributeError, OSError) as error:
-            results[name] = [f"{type(error).__name__}: {error}"]
-    return results
+CHECKS: Checks[Image] = Checks()
+check, run = CHECKS.named, CHECKS.run
 
 
 @check("image-non-root")

@@ -24,6 +24,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from checks import Checks
+
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
 DOCKERFILE = ROOT / "deploy/docker/Dockerfile"
@@ -129,16 +131,8 @@ def unpacked(archive: Path, run: Callable[[list[str]], subprocess.CompletedProce
 
 # --- checks ---------------------------------------------------------------------------------------------------------------------
 
-Check = Callable[[Built], Iterator[str]]
-CHECKS: dict[str, Check] = {}
-
-
-def check(name: str) -> Callable[[Check], Check]:
-    def register(function: Check) -> Check:
-        CHECKS[name] = function
-        return function
-
-    return register
+CHECKS: Checks[Built] = Checks()
+check, problems = CHECKS.named, CHECKS.run
 
 
 @check("image-content")
@@ -209,10 +203,6 @@ def runs(built: Built) -> Iterator[str]:
         done = built.run(arguments)
         if done.returncode or expected not in done.stdout:
             yield f"{' '.join(arguments)}: exit {done.returncode}: {(done.stderr or done.stdout).strip()[-300:]}"
-
-
-def problems(built: Built) -> dict[str, list[str]]:
-    return {name: list(function(built)) for name, function in CHECKS.items()}
 
 
 def main() -> int:

@@ -318,9 +318,7 @@ def main() -> int:
             try_operator_command(cluster, report)
             try_refusals(cluster, report, known)
         except (demo.Surprise, RuntimeError, OSError, subprocess.SubprocessError) as error:
-            report.add("kubernetes", "the servers", [str(error)])
-            if process := getattr(error, "process", None):
-                print(f"\nThe end of the log of {process.name}:\n{process.log_tail()}\n", file=sys.stderr)
+            report.servers_failed("kubernetes", error)
     print(f"{report.passed} passed, {report.failed} failed")
     return 1 if report.failed else 0
 

@@ -467,9 +467,7 @@ def main() -> int:
                 draw(questions, dashboard(), options.draw)
                 print(f"drawn: {options.draw}")
         except (demo.Surprise, ValueError, OSError) as error:
-            report.add("prometheus", "the servers", [str(error)])
-            if process := getattr(error, "process", None):
-                print(f"\nThe end of the log of {process.name}:\n{process.log_tail()}\n", file=sys.stderr)
+            report.servers_failed("prometheus", error)
     print(f"{report.passed} passed, {report.failed} failed")
     return 1 if report.failed else 0
 

@@ -78,6 +78,12 @@ class Report:
             self.passed += 1
             print(f"ok    {name}: {what}")
 
+    def servers_failed(self, name: str, error: Exception) -> None:
+        """What a server says last is most often why."""
+        self.add(name, "the servers", [str(error)])
+        if process := getattr(error, "process", None):
+            print(f"\nThe end of the log of {process.name}:\n{process.log_tail()}\n", file=sys.stderr)
+
     def skip(self, name: str, what: str, why: str) -> None:
         print(f"skip  {name}: {what}: {why}")
 

@@ -72,7 +72,7 @@ impl Client {
 impl Scene {
     fn start() -> Self {
         let idp = Idp::start();
-        // The delay is that of the health check, so that Envoy has looked elsewhere when the listener goes.
+        // Shorter than the interval of the health check: for a while Envoy asks a replica that is gone, and retries must help.
         let config = format!(
             "{}shutdown: {{ drain_delay: 1s, drain_timeout: 5s, max_connection_age: 1s }}\n",
             config_for(&idp)

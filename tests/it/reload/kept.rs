@@ -4,12 +4,13 @@ use std::fs;
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use serde_json::json;
+use tempfile::TempDir;
 
 use super::alice;
 use crate::support::{
     eventually,
     idp::{Answer, Idp, JWKS},
-    service::{Check, Service, config_for},
+    service::{Check, Service, config_for, whole},
     tokens::Token,
 };
 
@@ -80,6 +81,17 @@ fn active() -> Answer {
     Answer::Json(answer.to_string())
 }
 
+/// With a file beside the configuration, which names it.
+fn start(config: &str, name: &str, content: &str) -> Service {
+    let directory = TempDir::new().expect("a directory");
+    let file = directory.path().join("config.yaml");
+    fs::write(directory.path().join(name), content).expect("written");
+    fs::write(&file, whole(config)).expect("written");
+    let mut service = Service::at(file, directory);
+    service.wait_until_ready();
+    service
+}
+
 /// Of the questions to the introspection endpoint: who asked.
 fn secrets_shown(idp: &Idp) -> Vec<String> {
     let received = idp.received();
@@ -93,16 +105,7 @@ fn secrets_shown(idp: &Idp) -> Vec<String> {
 fn a_secret_that_changes_is_used_from_then_on() {
     let idp = Idp::start();
     idp.answer("/introspect", active());
-    let directory = tempfile::TempDir::new().expect("a directory");
-    let file = directory.path().join("config.yaml");
-    fs::write(directory.path().join("secret"), "first").expect("written");
-    fs::write(
-        &file,
-        crate::support::service::whole(&introspected(&idp, "")),
-    )
-    .expect("written");
-    let mut service = Service::at(file, directory);
-    service.wait_until_ready();
+    let mut service = start(&introspected(&idp, ""), "secret", "first");
     assert_eq!(service.check_token("opaque-1").user(), Some("alice"));
 
     // The configuration itself stays as it is.
@@ -121,16 +124,7 @@ fn a_secret_that_changes_is_used_from_then_on() {
 fn answers_of_a_provider_outlive_a_change_of_something_else() {
     let idp = Idp::start();
     idp.answer("/introspect", active());
-    let directory = tempfile::TempDir::new().expect("a directory");
-    let file = directory.path().join("config.yaml");
-    fs::write(directory.path().join("secret"), "first").expect("written");
-    fs::write(
-        &file,
-        crate::support::service::whole(&introspected(&idp, "")),
-    )
-    .expect("written");
-    let mut service = Service::at(file, directory);
-    service.wait_until_ready();
+    let mut service = start(&introspected(&idp, ""), "secret", "first");
     assert_eq!(service.check_token("opaque").user(), Some("alice"));
     service.reconfigure(&introspected(&idp, OTHERWISE));
     assert_eq!(service.check_token("opaque").user(), Some("alice"));
@@ -143,17 +137,8 @@ fn a_check_ends_under_the_configuration_under_which_it_began() {
     let idp = Idp::start();
     let held = json!({"active": true, "aud": "jira-api", "username": "alice", "sub": "1"});
     idp.answer("/introspect", Answer::Held(held.to_string()));
-    let directory = tempfile::TempDir::new().expect("a directory");
-    let file = directory.path().join("config.yaml");
-    fs::write(directory.path().join("secret"), "first").expect("written");
     let slow = "limits: { check_timeout: 30s }\n";
-    fs::write(
-        &file,
-        crate::support::service::whole(&introspected(&idp, slow)),
-    )
-    .expect("written");
-    let mut service = Service::at(file, directory);
-    service.wait_until_ready();
+    let mut service = start(&introspected(&idp, slow), "secret", "first");
     let mut asker = service.asker();
     let waiting = std::thread::spawn(move || asker.check_token("opaque"));
     eventually("the question", || {
@@ -174,18 +159,13 @@ fn a_check_ends_under_the_configuration_under_which_it_began() {
 #[test]
 fn api_tokens_go_on_and_another_store_is_another_store() {
     let idp = Idp::start();
-    let directory = tempfile::TempDir::new().expect("a directory");
-    let file = directory.path().join("config.yaml");
-    fs::write(directory.path().join("pepper"), "p".repeat(32)).expect("written");
     let config = |store: &str, more: &str| {
         format!(
             "{}api_tokens: {{ store: sqlite://{store}.db, pepper: {{ file: pepper }} }}\n{more}",
             config_for(&idp)
         )
     };
-    fs::write(&file, crate::support::service::whole(&config("one", ""))).expect("written");
-    let mut service = Service::at(file.clone(), directory);
-    service.wait_until_ready();
+    let mut service = start(&config("one", ""), "pepper", &"p".repeat(32));
     let made = std::process::Command::new(env!("CARGO_BIN_EXE_atlassian-authz"))
         .args([
             "token",
@@ -205,7 +185,7 @@ fn api_tokens_go_on_and_another_store_is_another_store() {
             "--json",
             "--config",
         ])
-        .arg(&file)
+        .arg(service.directory().join("config.yaml"))
         .output()
         .expect("runs");
     let made: serde_json::Value = serde_json::from_slice(&made.stdout).expect("JSON");
