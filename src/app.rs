@@ -33,15 +33,13 @@ use crate::{
     config::{Config, Listen, Shutdown},
     grpc::{
         AuthorizationService, Checks, FailClosedLayer,
-        server::{MAX_MESSAGE_BYTES, Served, Workers},
+        server::{Served, Workers},
     },
     inspect::Inspector,
     metrics::Metrics,
-    pb::{
-        FILE_DESCRIPTOR_SET, envoy::service::auth::v3::authorization_server::AuthorizationServer,
-    },
+    pb::FILE_DESCRIPTOR_SET,
     telemetry::{
-        Telemetry,
+        Logging, Telemetry,
         trace::{Exporter, Tracer},
     },
 };
@@ -98,6 +96,14 @@ impl App {
             telemetry,
             exporter,
         })
+    }
+
+    /// Writes a line about every decision to the log.
+    #[must_use]
+    pub fn logging_to(mut self, logging: &Logging) -> Self {
+        let clock = Arc::clone(&self.surroundings.clock);
+        self.telemetry.log_to(logging, clock);
+        self
     }
 
     /// Answers checks.
@@ -215,19 +221,13 @@ impl App {
             .register_encoded_file_descriptor_set(FILE_DESCRIPTOR_SET)
             .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
             .build_v1()?;
-        let authorization =
-            AuthorizationServer::new(service.clone()).max_decoding_message_size(MAX_MESSAGE_BYTES);
-        let Surroundings { clock, metrics, .. } = self.surroundings.clone();
+        let identity = &self.generation.checks.identity_header;
         Ok(Served {
-            routes: Routes::new(authorization)
-                .add_service(readiness.server())
+            checks: FailClosedLayer::new(service.clone(), identity),
+            others: Routes::new(readiness.server())
                 .add_service(reflection)
                 .prepare(),
-            fail_closed: FailClosedLayer::new(
-                &self.generation.checks.identity_header,
-                metrics,
-                clock,
-            ),
+            clock: Arc::clone(&self.surroundings.clock),
             max_connection_age: self.generation.shutdown.max_connection_age,
         })
     }

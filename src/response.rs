@@ -7,26 +7,28 @@
 
 mod denied;
 mod headers;
+mod wire;
 
-use prost_types::{Struct, Value, value::Kind};
+use std::fmt::Display;
+
+use bytes::Bytes;
 
 pub use headers::{HeaderNameError, IdentityHeader};
+use wire::{Message, check_response, google_struct, ok_response, status};
 
 use crate::{
-    pb::{
-        envoy::service::auth::v3::{CheckResponse, OkHttpResponse, check_response::HttpResponse},
-        google::rpc::Status,
-    },
     pipeline::Decision,
     request::Headers,
     route::Enforcement,
     verdict::{self, Denial, Grant, Verdict},
 };
 
+/// More than most answers have.
+const ANSWER_BYTES: usize = 768;
+
 /// google.rpc.Code
-const OK: i32 = 0;
-const PERMISSION_DENIED: i32 = 7;
-const UNAUTHENTICATED: i32 = 16;
+const PERMISSION_DENIED: u32 = 7;
+const UNAUTHENTICATED: u32 = 16;
 
 /// Removed from every request that gets an identity: the product must see one credential, ours.
 /// A session cookie would win over the header; a method-override header would change what was
@@ -41,94 +43,96 @@ const CARRIERS: [&str; 7] = [
     "x-method-override",
 ];
 
-/// Encodes a decision. `headers` are the request's; `None` when they could not be read.
-pub fn encode(
-    decision: &Decision,
-    headers: Option<&Headers>,
-    identity: &IdentityHeader,
-) -> CheckResponse {
-    let (status, http) = match &decision.verdict {
-        Ok(grant) => (OK, HttpResponse::OkResponse(ok(grant, headers, identity))),
-        Err(denial) => (
-            denied::rpc_code(denial),
-            HttpResponse::DeniedResponse(denied::response(denial, &decision.trail)),
-        ),
-    };
-    CheckResponse {
-        status: Some(Status { code: status }),
-        http_response: Some(http),
-        dynamic_metadata: Some(metadata(decision)),
+/// Encodes a decision: a `CheckResponse`. `headers` are the request's; `None` when they could not be read.
+pub fn encode(decision: &Decision, headers: Option<&Headers>, identity: &IdentityHeader) -> Bytes {
+    let mut response = Message::with_capacity(ANSWER_BYTES);
+    match &decision.verdict {
+        Ok(grant) => {
+            // `OK` is 0, and protobuf does not write zeros: what says OK is that there is a status.
+            response.message(check_response::STATUS, |_ok| {});
+            response.message(check_response::OK_RESPONSE, |to| {
+                ok(to, grant, headers, identity);
+            });
+        }
+        Err(denial) => {
+            response.message(check_response::STATUS, |status| {
+                status.number(status::CODE, denied::rpc_code(denial));
+            });
+            response.message(check_response::DENIED_RESPONSE, |to| {
+                denied::response(to, denial, &decision.trail);
+            });
+        }
     }
+    response.message(check_response::DYNAMIC_METADATA, |to| {
+        metadata(to, decision);
+    });
+    response.into_bytes()
 }
 
-fn ok(grant: &Grant, headers: Option<&Headers>, identity: &IdentityHeader) -> OkHttpResponse {
-    let aliases = headers
-        .into_iter()
-        .flat_map(|headers| identity.aliases_in(headers));
-    let mut remove: Vec<String> = aliases.map(str::to_owned).collect();
+fn ok(to: &mut Message, grant: &Grant, headers: Option<&Headers>, identity: &IdentityHeader) {
+    if let Grant::As(user) = grant {
+        let username = user.username.as_str();
+        headers::overwrite(to, ok_response::HEADERS, identity.name(), username);
+    }
+    let aliases = headers.into_iter().flat_map(|it| identity.aliases_in(it));
+    for alias in aliases {
+        to.text(ok_response::HEADERS_TO_REMOVE, alias);
+    }
     match grant {
         // The product's own credentials stay: they are why a native request passes.
         Grant::Anonymous | Grant::Native(_) => {
-            remove.push(identity.name().to_owned());
-            OkHttpResponse {
-                headers: Vec::new(),
-                headers_to_remove: remove,
-            }
+            to.text(ok_response::HEADERS_TO_REMOVE, identity.name());
         }
-        Grant::As(user) => {
-            remove.extend(CARRIERS.map(str::to_owned));
-            OkHttpResponse {
-                headers: vec![headers::overwrite(identity.name(), user.username.as_str())],
-                headers_to_remove: remove,
-            }
-        }
+        Grant::As(_) => to.fields(identity.carriers_to_remove()),
     }
 }
 
 /// For Envoy's access log and rate limits. No secret, no claim but the user name.
-fn metadata(decision: &Decision) -> Struct {
+fn metadata(to: &mut Message, decision: &Decision) {
     let trail = &decision.trail;
-    let identity = decision.verdict.as_ref().ok().and_then(Grant::identity);
-    let refused = trail.refused.as_ref();
-    let refused = refused.map(|identity| identity.username.to_string());
-    let user = identity.map(|identity| identity.username.to_string());
-    let text = |value: String| Value {
-        kind: Some(Kind::StringValue(value)),
-    };
-    let present = [
-        ("user", user),
-        ("refused_user", refused),
-        ("provider", trail.provider.as_deref().map(str::to_owned)),
-        (
-            "application",
-            trail.application.as_ref().map(|one| one.name.to_string()),
-        ),
-        ("credential", Some(trail.credential.as_str().to_owned())),
-        ("token_id", trail.token_id.map(|id| id.to_string())),
-        ("reason", Some(reason(&decision.verdict).to_owned())),
-        ("rule", verdict::denial(&decision.verdict).and_then(rule)),
-        ("enforcement", relaxed(trail.enforcement)),
-    ];
-    Struct {
-        fields: present
-            .into_iter()
-            .filter_map(|(name, value)| Some((name.to_owned(), text(value?))))
-            .collect(),
+    let user = decision.verdict.as_ref().ok().and_then(Grant::identity);
+    let application = trail.application.as_ref();
+    let denial = verdict::denial(&decision.verdict);
+    // In the order of the alphabet, as a map is written that everybody writes alike.
+    entry(to, "application", application.map(|one| &one.name));
+    entry(to, "credential", Some(trail.credential));
+    entry(to, "enforcement", relaxed(trail.enforcement));
+    entry(to, "provider", trail.provider.as_ref());
+    entry(to, "reason", Some(reason(&decision.verdict)));
+    entry(
+        to,
+        "refused_user",
+        trail.refused.as_ref().map(|it| &it.username),
+    );
+    entry(to, "rule", denial.and_then(rule));
+    entry(to, "token_id", trail.token_id);
+    entry(to, "user", user.map(|it| &it.username));
+}
+
+/// One field of a `google.protobuf.Struct`, if there is anything to say.
+fn entry(to: &mut Message, name: &str, value: Option<impl Display>) {
+    if let Some(value) = value {
+        to.message(google_struct::FIELDS, |field| {
+            field.text(google_struct::KEY, name);
+            field.message(google_struct::VALUE, |to| {
+                to.shown(google_struct::STRING_VALUE, value);
+            });
+        });
     }
 }
 
 /// The operator's rule that refuses.
-fn rule(denial: &Denial) -> Option<String> {
+fn rule(denial: &Denial) -> Option<&str> {
     if let Denial::Refused(refusal) = denial {
-        refusal.rule().map(str::to_owned)
+        refusal.rule()
     } else {
         None
     }
 }
 
 /// What is worth a word: that decisions do not hold.
-fn relaxed(enforcement: Enforcement) -> Option<String> {
-    (enforcement != Enforcement::Enforce).then(|| enforcement.as_str().to_owned())
+fn relaxed(enforcement: Enforcement) -> Option<&'static str> {
+    (enforcement != Enforcement::Enforce).then(|| enforcement.as_str())
 }
 
 /// One word for the outcome, from a closed set.

@@ -4,17 +4,17 @@
 mod log;
 pub mod trace;
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use http::HeaderMap;
-pub use log::{TelemetryError, init};
+pub use log::{Logging, TelemetryError, init};
 use tokio::time::Instant;
 
 use self::{
-    log::DecisionLog,
+    log::{DecisionLog, Told},
     trace::{Arrival, Span, Tracer},
 };
-use crate::{config::schema::Log, pipeline::Decision, request::Request};
+use crate::{clock::Clock, config::schema::Log, pipeline::Decision, request::Request};
 
 /// Tells about checks, as the configuration says.
 #[derive(Clone)]
@@ -24,12 +24,17 @@ pub struct Telemetry {
 }
 
 impl Telemetry {
-    /// Chance decides with the dice of the machine.
+    /// Nothing is logged yet. Chance decides with the dice of the machine.
     pub fn new(log: Log, tracer: Option<Tracer>) -> Self {
         Self {
             log: DecisionLog::new(log, rand::random),
             tracer,
         }
+    }
+
+    /// Writes lines about decisions to the log from now on.
+    pub fn log_to(&mut self, logging: &Logging, clock: Arc<dyn Clock>) {
+        self.log.write_to(logging, clock);
     }
 
     /// The call of a check, for its span; these are the headers of the call. `None`: nothing is traced.
@@ -50,6 +55,11 @@ impl Telemetry {
         if let Some(span) = span {
             span.end_check(decision, request);
         }
-        self.log.write(decision, request, trace, took);
+        self.log.write(Told {
+            decision,
+            request,
+            trace,
+            took,
+        });
     }
 }

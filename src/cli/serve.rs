@@ -42,7 +42,7 @@ pub(super) fn run(file: &Path) -> u8 {
 /// The control runtime accepts connections, fetches keys and answers operators; checks are decided
 /// on threads of their own.
 fn serve(config: Config, source: Source) -> anyhow::Result<()> {
-    let _log = telemetry::init(config.log)?;
+    let logging = telemetry::init(config.log)?;
     let runtime = runtime::Builder::new_multi_thread()
         .worker_threads(1)
         .thread_name("control")
@@ -51,7 +51,7 @@ fn serve(config: Config, source: Source) -> anyhow::Result<()> {
         .context("cannot start the runtime")?;
     let served = runtime.block_on(async {
         let control = signals()?;
-        let app = App::build(config, Arc::new(SystemClock))?;
+        let app = App::build(config, Arc::new(SystemClock))?.logging_to(&logging);
         Box::pin(app.serve(control, Some(source))).await?;
         anyhow::Ok(())
     });

@@ -1,4 +1,5 @@
-//! The last line: nothing but a `CheckResponse` leaves the method `Check`.
+//! The first line and the last: nothing but a `CheckResponse` leaves the method `Check`, and a call that comes too late
+//! does not get far.
 //!
 //! To Envoy every gRPC error is "no answer", and with `failure_mode_allow: true` the request then
 //! passes with the client's own identity header. So whatever goes wrong below — a panic, a message
@@ -8,23 +9,28 @@ use std::{
     any::Any,
     convert::Infallible,
     panic::AssertUnwindSafe,
-    pin::Pin,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicI64, Ordering},
+    },
     task::{Context, Poll},
+    time::Duration,
 };
 
-use bytes::{BufMut, Bytes, BytesMut};
-use futures_util::FutureExt;
-use http::{HeaderMap, HeaderValue, Request, Response, header};
-use http_body_util::{BodyExt, Full};
-use prost::Message;
-use tokio::time::Instant;
+use bytes::Bytes;
+use futures_util::{FutureExt, future::BoxFuture};
+use http::{Request, Response};
 use tonic::body::Body;
 use tower::{Layer, Service};
 use tracing::{error, warn};
 
+use super::{
+    AuthorizationService,
+    connection::Heard,
+    message::{self, Unreadable},
+};
 use crate::{
-    clock::Clock,
+    clock::Now,
     metrics::Metrics,
     pipeline::Decision,
     response::{self, IdentityHeader},
@@ -32,152 +38,183 @@ use crate::{
 };
 
 const CHECK: &str = "/envoy.service.auth.v3.Authorization/Check";
-const GRPC_STATUS: &str = "grpc-status";
 
-/// When a call's headers came. Its message may come much later, and Envoy counts from the headers.
-#[derive(Clone, Copy)]
-pub(super) struct Arrived(pub(super) Instant);
+/// Longest wait of a call for its turn. Its thread answers in the order in which calls come: one that has waited for so
+/// long is behind hundreds of others, and so is every one after it. Those that can still be answered in time are only
+/// if the others are not decided at all.
+const LONGEST_WAIT: Duration = Duration::from_millis(50);
 
-/// Wraps a gRPC server.
+/// Answers checks before a gRPC server does.
 #[derive(Clone)]
 pub struct FailClosedLayer {
-    fallback: Fallback,
-    clock: Arc<dyn Clock>,
+    service: AuthorizationService,
+    fallback: Arc<Fallback>,
 }
 
-/// A gRPC server, wrapped.
+/// A gRPC server behind [`FailClosedLayer`].
 #[derive(Clone)]
 pub struct FailClosed<S> {
-    inner: S,
-    fallback: Fallback,
-    clock: Arc<dyn Clock>,
+    checks: FailClosedLayer,
+    others: S,
 }
 
-#[derive(Clone)]
 struct Fallback {
-    /// A complete gRPC message.
-    message: Bytes,
-    metrics: Metrics,
+    /// Complete gRPC messages.
+    undecided: Bytes,
+    overloaded: Bytes,
+    /// The second in which overload was last logged.
+    told: AtomicI64,
 }
 
 impl FailClosedLayer {
-    /// Prepares the answer.
-    pub fn new(identity: &IdentityHeader, metrics: Metrics, clock: Arc<dyn Clock>) -> Self {
-        let undecided = Decision::denied(Unavailable::Internal);
-        let answer = response::encode(&undecided, None, identity);
+    /// Prepares the answers that need no decision.
+    pub fn new(service: AuthorizationService, identity: &IdentityHeader) -> Self {
+        let message = |why: Unavailable| {
+            let undecided = Decision::denied(why);
+            message::framed(&response::encode(&undecided, None, identity))
+        };
+        let fallback = Fallback {
+            undecided: message(Unavailable::Internal),
+            overloaded: message(Unavailable::Overloaded),
+            told: AtomicI64::new(i64::MIN),
+        };
         Self {
-            fallback: Fallback {
-                message: frame(&answer),
-                metrics,
-            },
-            clock,
+            service,
+            fallback: Arc::new(fallback),
         }
+    }
+
+    async fn answer(self, call: Request<Body>) -> Response<Body> {
+        let Self { service, fallback } = self;
+        let metrics = service.metrics.clone();
+        let answered = AssertUnwindSafe(async {
+            let now = service.clock.now();
+            let heard = call.extensions().get::<Heard>();
+            let arrived = heard.map_or(now.instant, Heard::at);
+            let waited = now.instant.saturating_duration_since(arrived);
+            if waited > LONGEST_WAIT {
+                return fallback.unread(waited, now, &metrics);
+            }
+            match service.serve(call, arrived).await {
+                Ok(response) => message::answer(message::framed(&response)),
+                Err(unreadable) => fallback.instead_of(&unreadable, &metrics),
+            }
+        });
+        let answered = answered.catch_unwind().await;
+        answered.unwrap_or_else(|panic| fallback.after(&*panic, &metrics))
     }
 }
 
 impl<S> Layer<S> for FailClosedLayer {
     type Service = FailClosed<S>;
 
-    fn layer(&self, inner: S) -> FailClosed<S> {
+    fn layer(&self, others: S) -> FailClosed<S> {
         FailClosed {
-            inner,
-            fallback: self.fallback.clone(),
-            clock: Arc::clone(&self.clock),
+            checks: self.clone(),
+            others,
         }
     }
 }
 
 impl<S> Service<Request<Body>> for FailClosed<S>
 where
-    S: Service<Request<Body>, Response = Response<Body>, Error = Infallible>
-        + Clone
-        + Send
-        + 'static,
-    S::Future: Send,
+    S: Service<Request<Body>, Response = Response<Body>, Error = Infallible>,
+    S::Future: Send + 'static,
 {
     type Response = Response<Body>;
     type Error = Infallible;
-    type Future = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>;
+    type Future = BoxFuture<'static, Result<Response<Body>, Infallible>>;
 
     fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        self.inner.poll_ready(context)
+        self.others.poll_ready(context)
     }
 
-    fn call(&mut self, mut request: Request<Body>) -> Self::Future {
-        let is_check = request.uri().path() == CHECK;
-        // The clone takes the place of the service that `poll_ready` has prepared.
-        let clone = self.inner.clone();
-        let mut ready = std::mem::replace(&mut self.inner, clone);
-        let fallback = self.fallback.clone();
-        let clock = Arc::clone(&self.clock);
-        Box::pin(async move {
-            let answered = AssertUnwindSafe(async {
-                let arrived = Arrived(clock.now().instant);
-                request.extensions_mut().insert(arrived);
-                ready.call(request).await
-            });
-            match answered.catch_unwind().await {
-                Ok(Ok(response)) if is_check && is_grpc_error(&response) => {
-                    Ok(fallback.instead_of(&response))
-                }
-                Ok(response) => response,
-                Err(panic) => Ok(fallback.after(&*panic)),
-            }
-        })
+    fn call(&mut self, call: Request<Body>) -> Self::Future {
+        if call.uri().path() == CHECK {
+            Box::pin(self.checks.clone().answer(call).map(Ok))
+        } else {
+            Box::pin(self.others.call(call))
+        }
     }
 }
 
 impl Fallback {
-    fn instead_of(&self, response: &Response<Body>) -> Response<Body> {
-        // The number only: an error's text may quote the message that could not be read.
-        let status = response.headers().get(GRPC_STATUS);
-        let grpc_status = status.and_then(|status| status.to_str().ok());
-        warn!(grpc_status, "a check could not be read and is answered 503");
-        self.metrics.count_replaced_error();
-        self.response()
+    fn undecided(&self) -> Response<Body> {
+        message::answer(self.undecided.clone())
     }
 
-    fn after(&self, panic: &(dyn Any + Send)) -> Response<Body> {
+    fn instead_of(&self, unreadable: &Unreadable, metrics: &Metrics) -> Response<Body> {
+        warn!(%unreadable, "a check could not be read and is answered 503");
+        metrics.count_replaced_error();
+        self.undecided()
+    }
+
+    fn after(&self, panic: &(dyn Any + Send), metrics: &Metrics) -> Response<Body> {
         // The message of a panic may hold a value: only its size is logged. The panic hook has
         // already logged the place.
         error!(
             payload_bytes = size_of_val(panic),
             "a check panicked and is answered 503"
         );
-        self.metrics.count_panic();
-        self.response()
+        metrics.count_panic();
+        self.undecided()
     }
 
-    fn response(&self) -> Response<Body> {
-        let mut trailers = HeaderMap::new();
-        trailers.insert(GRPC_STATUS, HeaderValue::from_static("0"));
-        let body = Full::new(self.message.clone()).with_trailers(async move { Some(Ok(trailers)) });
-        let mut response = Response::new(Body::new(body));
-        let grpc = HeaderValue::from_static("application/grpc");
-        response.headers_mut().insert(header::CONTENT_TYPE, grpc);
-        response
+    fn unread(&self, waited: Duration, now: Now, metrics: &Metrics) -> Response<Body> {
+        metrics.count_decision(&Decision::denied(Unavailable::Overloaded), waited);
+        // What is too much to answer is too much to log.
+        if self.told.swap(now.unix_seconds, Ordering::Relaxed) != now.unix_seconds {
+            warn!(
+                ?waited,
+                "overloaded: checks that have waited too long are answered 503 unread"
+            );
+        }
+        message::answer(self.overloaded.clone())
     }
 }
 
-/// A unary call that fails answers with headers only, and the status among them.
-fn is_grpc_error(response: &Response<Body>) -> bool {
-    let is_grpc = response
-        .headers()
-        .get(header::CONTENT_TYPE)
-        .is_some_and(|kind| kind.as_bytes().starts_with(b"application/grpc"));
-    let failed = response
-        .headers()
-        .get(GRPC_STATUS)
-        .is_some_and(|status| status != "0");
-    failed || !is_grpc || !response.status().is_success()
-}
+#[cfg(test)]
+mod tests {
+    use http_body_util::BodyExt;
+    use prost::Message;
 
-/// gRPC over HTTP/2, `Length-Prefixed-Message`: not compressed, length, message.
-fn frame(message: &impl Message) -> Bytes {
-    let bytes = message.encode_to_vec();
-    let mut frame = BytesMut::with_capacity(5 + bytes.len());
-    frame.put_u8(0);
-    frame.put_u32(u32::try_from(bytes.len()).unwrap_or(u32::MAX));
-    frame.put_slice(&bytes);
-    frame.freeze()
+    use super::*;
+    use crate::{
+        clock::{Clock, SystemClock},
+        grpc::service::tests::{a_call, service_without_applications},
+        pb::envoy::service::auth::v3::{CheckResponse, check_response::HttpResponse},
+    };
+
+    /// The status that the client gets for a call whose turn comes so long after it was read.
+    async fn status_after(waited: Duration) -> i32 {
+        let service = service_without_applications();
+        let identity = IdentityHeader::new("x-remote-user", &[]).expect("a name");
+        let layer = FailClosedLayer::new(service, &identity);
+        let mut call = a_call();
+        call.extensions_mut()
+            .insert(Heard::new(SystemClock.now().instant));
+        tokio::time::advance(waited).await;
+
+        let answer = layer.answer(call).await;
+
+        let collected = answer.into_body().collect().await.expect("an answer");
+        let status = collected.trailers().and_then(|it| it.get("grpc-status"));
+        assert_eq!(status.map(|status| status.as_bytes()), Some(&b"0"[..]));
+        let message = collected.to_bytes();
+        let response = CheckResponse::decode(&message[5..]).expect("an answer");
+        match response.http_response {
+            Some(HttpResponse::DeniedResponse(denied)) => denied.status.expect("a status").code,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_call_that_has_waited_too_long_for_its_turn_is_answered_503_unread() {
+        // It would be 400: it holds no request.
+        assert_eq!(status_after(LONGEST_WAIT).await, 400);
+        assert_eq!(
+            status_after(LONGEST_WAIT + Duration::from_millis(1)).await,
+            503
+        );
+    }
 }

@@ -19,12 +19,11 @@ use tracing::{error, warn};
 
 use super::{
     FailClosedLayer,
+    connection::Connection,
     listener::{Accepted, Kind, Listener, Stream},
 };
-use crate::tls::TlsPort;
+use crate::{clock::Clock, tls::TlsPort};
 
-/// Largest `CheckRequest`. Envoy's own limit on headers is 60 KiB by default.
-pub const MAX_MESSAGE_BYTES: usize = 1024 * 1024;
 const MAX_STREAMS: u32 = 1024;
 /// Calls that Envoy gives up before we have seen them. h2 closes the connection beyond 20, and with
 /// it all other calls: clients of the gateway that come and go quickly could cut everybody off.
@@ -46,10 +45,12 @@ const AGES: [f64; 5] = [0.8, 0.9, 1.0, 1.1, 1.2];
 /// What every connection is served with.
 #[derive(Clone)]
 pub struct Served {
-    /// The gRPC services.
-    pub routes: Routes,
-    /// Turns every error into a denial.
-    pub fail_closed: FailClosedLayer,
+    /// Answers checks, and nothing but answers.
+    pub checks: FailClosedLayer,
+    /// The other gRPC services.
+    pub others: Routes,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
     /// Age at which a connection is asked to renew, ±20 %.
     pub max_connection_age: Duration,
 }
@@ -169,6 +170,9 @@ async fn serve<S: Stream>(
     let stop = Arc::new(stop.clone());
     let servers = lanes.zip(AGES).map(|(connections, share)| {
         let stop = Arc::clone(&stop);
+        let connections = connections.map(|connection| {
+            connection.map(|stream| Connection::new(stream, Arc::clone(&served.clock)))
+        });
         Server::builder()
             .max_concurrent_streams(MAX_STREAMS)
             .concurrency_limit_per_connection(MAX_CONCURRENT_PER_CONNECTION)
@@ -179,8 +183,8 @@ async fn serve<S: Stream>(
             // Without a grace period: with one, tonic 0.14.9 never sends GOAWAY and cuts the
             // connection under the calls in flight.
             .max_connection_age(served.max_connection_age.mul_f64(share))
-            .layer(served.fail_closed.clone())
-            .add_routes(served.routes.clone())
+            .layer(served.checks.clone())
+            .add_routes(served.others.clone())
             .serve_with_incoming_shutdown(connections, async move { stop.cancelled().await })
     });
     for ended in join_all(servers).await {

@@ -5,6 +5,7 @@ use std::{
     net::IpAddr,
 };
 
+use prost::Message;
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -13,7 +14,7 @@ use crate::{
     pb::envoy::{
         config::core::v3::{Address, HeaderMap, HeaderValue, SocketAddress, address},
         service::auth::v3::{
-            AttributeContext, CheckRequest,
+            AttributeContext, CheckRequest, CheckResponse, OkHttpResponse,
             attribute_context::{HttpRequest, Peer, Request},
             check_response::HttpResponse,
         },
@@ -171,21 +172,25 @@ impl Explanation {
 
 /// Headers that the product gets, in order.
 pub fn upstream_headers(answer: &Answer) -> Vec<(String, String)> {
-    match &answer.response.http_response {
-        Some(HttpResponse::OkResponse(ok)) => ok
-            .headers
-            .iter()
-            .filter_map(|option| option.header.as_ref())
-            .map(|header| (header.key.clone(), header.value.clone()))
-            .collect(),
-        Some(HttpResponse::DeniedResponse(_)) | None => Vec::new(),
-    }
+    let headers = read(answer).map(|ok| ok.headers).unwrap_or_default();
+    headers
+        .into_iter()
+        .filter_map(|option| option.header)
+        .map(|header| (header.key, header.value))
+        .collect()
 }
 
 /// Headers that the product does not get.
 pub fn removed_headers(answer: &Answer) -> Vec<String> {
-    match &answer.response.http_response {
-        Some(HttpResponse::OkResponse(ok)) => ok.headers_to_remove.clone(),
-        Some(HttpResponse::DeniedResponse(_)) | None => Vec::new(),
+    let ok = read(answer);
+    ok.map(|ok| ok.headers_to_remove).unwrap_or_default()
+}
+
+/// What Envoy would read.
+fn read(answer: &Answer) -> Option<OkHttpResponse> {
+    let response = CheckResponse::decode(&*answer.response).ok()?;
+    match response.http_response? {
+        HttpResponse::OkResponse(ok) => Some(ok),
+        HttpResponse::DeniedResponse(_) => None,
     }
 }

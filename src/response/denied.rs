@@ -1,12 +1,12 @@
 //! Denials as the client sees them.
 
-use super::{PERMISSION_DENIED, UNAUTHENTICATED, headers::overwrite};
+use super::{
+    PERMISSION_DENIED, UNAUTHENTICATED,
+    headers::overwrite,
+    wire::{Message, denied_response, status},
+};
 use crate::{
     credential::MalformedCredential,
-    pb::envoy::{
-        service::auth::v3::DeniedHttpResponse,
-        r#type::v3::{HttpStatus, StatusCode},
-    },
     pipeline::Trail,
     policy::Refusal,
     verdict::{Denial, DenialStatus},
@@ -14,11 +14,13 @@ use crate::{
 
 /// RFC 9110 §11.5; names the gateway, not the product.
 const REALM: &str = "atlassian-authz";
+/// RFC 7617.
+const BASIC: &str = "Basic realm=\"atlassian-authz\", charset=\"UTF-8\"";
 /// Seconds: long enough to spare a provider, short enough for a rotated key.
 const RETRY_AFTER: &str = "2";
 
 /// Envoy takes any code but 0 for a denial; the client sees the HTTP status only.
-pub(super) fn rpc_code(denial: &Denial) -> i32 {
+pub(super) fn rpc_code(denial: &Denial) -> u32 {
     match denial.status() {
         DenialStatus::Unauthorized => UNAUTHENTICATED,
         DenialStatus::BadRequest | DenialStatus::Forbidden | DenialStatus::ServiceUnavailable => {
@@ -29,39 +31,24 @@ pub(super) fn rpc_code(denial: &Denial) -> i32 {
 
 /// A denied response with a status: never an `error_response`, never a gRPC error, both of which
 /// `failure_mode_allow` would turn into an allow.
-pub(super) fn response(denial: &Denial, trail: &Trail) -> DeniedHttpResponse {
-    let mut headers = vec![
-        overwrite("content-type", "application/json"),
-        overwrite("cache-control", "no-store"),
-    ];
+pub(super) fn response(to: &mut Message, denial: &Denial, trail: &Trail) {
+    to.message(denied_response::STATUS, |status| {
+        status.number(status::CODE, denial.status().code().into());
+    });
+    let mut header = |name: &str, value: &str| overwrite(to, denied_response::HEADERS, name, value);
+    header("content-type", "application/json");
+    header("cache-control", "no-store");
     // Two lines, and Envoy sends both: git and old clients read the first scheme of a line only.
-    let mut challenges = Vec::from_iter(challenge(denial));
+    if let Some(challenge) = challenge(denial) {
+        header("www-authenticate", &challenge);
+    }
     if trail.takes_basic && denial.status() == DenialStatus::Unauthorized {
-        challenges.push(format!("Basic realm=\"{REALM}\", charset=\"UTF-8\""));
+        header("www-authenticate", BASIC);
     }
-    headers.extend(
-        challenges
-            .iter()
-            .map(|value| overwrite("www-authenticate", value)),
-    );
     if denial.status() == DenialStatus::ServiceUnavailable {
-        headers.push(overwrite("retry-after", RETRY_AFTER));
+        header("retry-after", RETRY_AFTER);
     }
-    DeniedHttpResponse {
-        status: Some(http_status(denial.status())),
-        headers,
-        body: body(denial, trail),
-    }
-}
-
-fn http_status(status: DenialStatus) -> HttpStatus {
-    let code = match status {
-        DenialStatus::BadRequest => StatusCode::BadRequest,
-        DenialStatus::Unauthorized => StatusCode::Unauthorized,
-        DenialStatus::Forbidden => StatusCode::Forbidden,
-        DenialStatus::ServiceUnavailable => StatusCode::ServiceUnavailable,
-    };
-    HttpStatus { code: code.into() }
+    to.text(denied_response::BODY, &body(denial, trail));
 }
 
 /// RFC 6750 §3: no `error` when no credential was sent, and never a hint why a token is bad.

@@ -1,12 +1,12 @@
 //! The identity header and everything that some program could take for it.
 
-use super::CARRIERS;
-use crate::{
-    pb::envoy::config::core::v3::{
-        HeaderValue, HeaderValueOption, header_value_option::HeaderAppendAction,
-    },
-    request::Headers,
+use bytes::Bytes;
+
+use super::{
+    CARRIERS,
+    wire::{Message, header, ok_response},
 };
+use crate::request::Headers;
 
 /// Headers that products and their plugins are known to believe.
 const WELL_KNOWN: [&str; 9] = [
@@ -27,6 +27,8 @@ pub struct IdentityHeader {
     name: String,
     /// In the form of [`folded`].
     protected: Vec<String>,
+    /// Fields of an `OkHttpResponse`: every allow with an identity has them.
+    carriers_to_remove: Bytes,
 }
 
 /// Why a header name cannot be used.
@@ -53,7 +55,19 @@ impl IdentityHeader {
             .chain(aliases.iter().map(String::as_str))
             .map(folded)
             .collect();
-        Ok(Self { name, protected })
+        let mut carriers = Message::with_capacity(0);
+        for carrier in CARRIERS {
+            carriers.text(ok_response::HEADERS_TO_REMOVE, carrier);
+        }
+        Ok(Self {
+            name,
+            protected,
+            carriers_to_remove: carriers.into_bytes(),
+        })
+    }
+
+    pub(super) fn carriers_to_remove(&self) -> &[u8] {
+        &self.carriers_to_remove
     }
 
     /// The header's name, lower case.
@@ -118,15 +132,17 @@ fn check(name: &str) -> Result<(), &'static str> {
     }
 }
 
+/// `OVERWRITE_IF_EXISTS_OR_ADD`
+const OVERWRITE: u32 = 2;
+
 /// Sets a header so that exactly one copy arrives. `append` stays unset and the action is written
 /// out: Envoy versions differ in which of the two they read. `value`, never `raw_value`.
-pub(super) fn overwrite(name: &str, value: &str) -> HeaderValueOption {
-    HeaderValueOption {
-        header: Some(HeaderValue {
-            key: name.to_owned(),
-            value: value.to_owned(),
-            raw_value: bytes::Bytes::new(),
-        }),
-        append_action: HeaderAppendAction::OverwriteIfExistsOrAdd.into(),
-    }
+pub(super) fn overwrite(to: &mut Message, tag: u32, name: &str, value: &str) {
+    to.message(tag, |option| {
+        option.message(header::HEADER, |to| {
+            to.text(header::KEY, name);
+            to.text(header::VALUE, value);
+        });
+        option.number(header::APPEND_ACTION, OVERWRITE);
+    });
 }

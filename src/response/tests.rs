@@ -7,7 +7,8 @@
 use std::sync::Arc;
 
 use proptest::prelude::*;
-use prost::Message;
+use prost::Message as _;
+use prost_types::{Value, value::Kind};
 use serde_json::json;
 
 use super::*;
@@ -21,10 +22,12 @@ use crate::{
     pb::envoy::{
         config::core::v3::{HeaderMap, HeaderValue, HeaderValueOption},
         service::auth::v3::{
-            AttributeContext, CheckRequest, DeniedHttpResponse,
+            AttributeContext, CheckRequest, CheckResponse, DeniedHttpResponse, OkHttpResponse,
             attribute_context::{HttpRequest, Request as HttpAttributes},
+            check_response::HttpResponse,
         },
     },
+    pb::google::rpc::Status,
     pipeline::{CacheLimits, CredentialKind, TokenCache, TokenId, Trail},
     policy::Refusal,
     provider::{NoProvider, Selector},
@@ -133,6 +136,19 @@ fn lines(options: &[HeaderValueOption]) -> Vec<(&str, &str)> {
         .filter_map(|option| option.header.as_ref())
         .map(|header| (&*header.key, &*header.value))
         .collect()
+}
+
+/// What Envoy reads. Every answer of every test here is as prost would have written it, which has no field that is not
+/// in the contract.
+fn encode(
+    decision: &Decision,
+    headers: Option<&Headers>,
+    identity: &IdentityHeader,
+) -> CheckResponse {
+    let bytes = super::encode(decision, headers, identity);
+    let read = CheckResponse::decode(&bytes[..]).expect("a CheckResponse");
+    assert_eq!(read.encode_to_vec(), bytes, "{read:?}");
+    read
 }
 
 fn allowed(response: &CheckResponse) -> &OkHttpResponse {

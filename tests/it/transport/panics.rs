@@ -66,7 +66,7 @@ impl Clock for PanickingClock {
 /// What the child does: the service as `serve` runs it, but for the clock.
 fn serve(directory: &Path) {
     let config = Config::load(&directory.join("config.yaml")).expect("a good configuration");
-    let _log = telemetry::init(config.log).expect("the only one");
+    let logging = telemetry::init(config.log).expect("the only one");
     let clock = PanickingClock {
         order: directory.join("panic"),
         readings: AtomicUsize::new(0),
@@ -76,6 +76,7 @@ fn serve(directory: &Path) {
         let (_stop, stop) = mpsc::channel(1);
         let (_reload, reload) = mpsc::channel(1);
         let app = App::build(config, Arc::new(clock)).expect("an application");
+        let app = app.logging_to(&logging);
         let control = Control { stop, reload };
         Box::pin(app.serve(control, None)).await.expect("serves");
     });

@@ -1,0 +1,155 @@
+//! A unary call of gRPC: one message comes, one goes (gRPC over HTTP/2, `Length-Prefixed-Message`).
+//!
+//! tonic serves the connection; a check does not take the rest of the way through it. Codecs, streams of messages,
+//! compression and status codes are what other services need, and what it costs is half of what deciding costs
+//! (docs/adr/0016).
+
+use bytes::{Buf, BufMut, Bytes, BytesMut};
+use http::{HeaderMap, HeaderValue, Response, header};
+use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
+use prost::{DecodeError, Message};
+use tonic::body::Body;
+
+use crate::pb::envoy::service::auth::v3::CheckRequest;
+
+/// Largest `CheckRequest`. Envoy's own limit on headers is 60 KiB by default.
+pub const MAX_MESSAGE_BYTES: usize = 1024 * 1024;
+/// Whether the message is compressed, and how long it is.
+const PREFIX_BYTES: usize = 5;
+
+/// Why a call is no check.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Unreadable {
+    /// The connection or the call ended before the message did.
+    #[error("the call has no end")]
+    Cut,
+    /// More than [`MAX_MESSAGE_BYTES`].
+    #[error("the message is larger than {MAX_MESSAGE_BYTES} bytes")]
+    TooLarge,
+    /// None, half a one, or more than one.
+    #[error("the call holds something else than one message")]
+    NotOne,
+    /// Nobody has been told that we could read that.
+    #[error("the message is compressed")]
+    Compressed,
+    /// Not protobuf, or not text where text must be.
+    #[error("the message is no CheckRequest")]
+    NoCheck,
+}
+
+impl From<DecodeError> for Unreadable {
+    /// What is wrong may quote what is wrong.
+    fn from(_: DecodeError) -> Self {
+        Self::NoCheck
+    }
+}
+
+/// Reads the one message of a call.
+pub(super) async fn read(body: Body) -> Result<CheckRequest, Unreadable> {
+    let limited = Limited::new(body, PREFIX_BYTES + MAX_MESSAGE_BYTES);
+    let read = limited.collect().await.map_err(|error| {
+        if error.is::<LengthLimitError>() {
+            Unreadable::TooLarge
+        } else {
+            Unreadable::Cut
+        }
+    })?;
+    Ok(CheckRequest::decode(unframed(read.to_bytes())?)?)
+}
+
+fn unframed(mut bytes: Bytes) -> Result<Bytes, Unreadable> {
+    let compressed = bytes.try_get_u8().map_err(|_short| Unreadable::NotOne)?;
+    let length = bytes.try_get_u32().map_err(|_short| Unreadable::NotOne)?;
+    if usize::try_from(length) != Ok(bytes.len()) {
+        return Err(Unreadable::NotOne);
+    }
+    if compressed != 0 {
+        return Err(Unreadable::Compressed);
+    }
+    Ok(bytes)
+}
+
+/// An encoded message as it is sent.
+pub(super) fn framed(message: &[u8]) -> Bytes {
+    let mut frame = BytesMut::with_capacity(PREFIX_BYTES + message.len());
+    frame.put_u8(0);
+    frame.put_u32(u32::try_from(message.len()).unwrap_or(u32::MAX));
+    frame.put_slice(message);
+    frame.freeze()
+}
+
+/// The answer to a call: this message, and the status OK.
+pub(super) fn answer(framed: Bytes) -> Response<Body> {
+    let mut trailers = HeaderMap::with_capacity(1);
+    trailers.insert("grpc-status", HeaderValue::from_static("0"));
+    let body = Full::new(framed).with_trailers(std::future::ready(Some(Ok(trailers))));
+    let mut response = Response::new(Body::new(body));
+    let grpc = HeaderValue::from_static("application/grpc");
+    response.headers_mut().insert(header::CONTENT_TYPE, grpc);
+    response
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::pb::envoy::service::auth::v3::AttributeContext;
+
+    async fn said(frame: Vec<u8>) -> String {
+        let body = Body::new(Full::new(Bytes::from(frame)));
+        match read(body).await {
+            Ok(_) => "a check".to_owned(),
+            Err(unreadable) => unreadable.to_string(),
+        }
+    }
+
+    fn frame(flag: u8, length: usize, bytes: &[u8]) -> Vec<u8> {
+        let length = u32::try_from(length).expect("short");
+        [&[flag], &length.to_be_bytes()[..], bytes].concat()
+    }
+
+    #[tokio::test]
+    async fn a_call_holds_exactly_one_message() {
+        let check = CheckRequest {
+            attributes: Some(AttributeContext::default()),
+        };
+        let bytes = check.encode_to_vec();
+        let not_one = Unreadable::NotOne.to_string();
+        for (call, says) in [
+            (frame(0, bytes.len(), &bytes), "a check"),
+            (frame(0, 0, &[]), "a check"),
+            (Vec::new(), &not_one),
+            (vec![0, 0, 0, 0], &not_one),
+            (frame(0, bytes.len() + 1, &bytes), &not_one),
+            (frame(0, bytes.len() - 1, &bytes), &not_one),
+            ([frame(0, 0, &[]), frame(0, 0, &[])].concat(), &not_one),
+            (frame(1, bytes.len(), &bytes), "the message is compressed"),
+            (frame(0, 2, b"\x0a\xff"), "the message is no CheckRequest"),
+            (
+                frame(0, MAX_MESSAGE_BYTES + 1, &vec![0; MAX_MESSAGE_BYTES + 1]),
+                "the message is larger than 1048576 bytes",
+            ),
+        ] {
+            assert_eq!(said(call.clone()).await, says, "{:?}", call.get(..16));
+        }
+    }
+
+    #[tokio::test]
+    async fn a_message_of_the_largest_size_is_read() {
+        // An unknown field, which may hold anything.
+        let filler = MAX_MESSAGE_BYTES - 5;
+        let mut bytes = vec![0x7a];
+        prost::encoding::encode_varint(u64::try_from(filler).expect("short"), &mut bytes);
+        bytes.resize(MAX_MESSAGE_BYTES, 0);
+        bytes.truncate(1 + 3 + filler);
+        assert_eq!(said(frame(0, bytes.len(), &bytes)).await, "a check");
+    }
+
+    proptest! {
+        #[test]
+        fn reading_never_panics(bytes in prop::collection::vec(any::<u8>(), 0..64)) {
+            drop(unframed(Bytes::from(bytes)));
+        }
+    }
+}

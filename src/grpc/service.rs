@@ -1,0 +1,183 @@
+//! The method `Check`.
+
+use std::{sync::Arc, time::Duration};
+
+use arc_swap::ArcSwap;
+use bytes::Bytes;
+use http::HeaderMap;
+use tokio::time::{Instant, timeout_at};
+use tonic::body::Body;
+
+use super::{
+    Checks,
+    message::{self, Unreadable},
+};
+use crate::{clock::Clock, metrics::Metrics, telemetry::Telemetry};
+
+/// The answer leaves this much earlier than Envoy stops waiting: a late answer is an error to
+/// Envoy, and `failure_mode_allow` lets errors pass.
+const ANSWER_BEFORE_TIMEOUT: Duration = Duration::from_millis(10);
+
+/// Answers checks, by the configuration that holds when they come. Cheap to clone.
+#[derive(Clone)]
+pub struct AuthorizationService {
+    /// What the configuration says. A check sees one configuration from its beginning to its end.
+    pub checks: Arc<ArcSwap<Checks>>,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// Counts answers.
+    pub metrics: Metrics,
+    /// Tells about them.
+    pub telemetry: Telemetry,
+}
+
+impl AuthorizationService {
+    /// Answers a call whose headers came then, with an encoded `CheckResponse`.
+    pub(super) async fn serve(
+        &self,
+        call: http::Request<Body>,
+        arrived: Instant,
+    ) -> Result<Bytes, Unreadable> {
+        let checks = self.checks.load();
+        let (head, body) = call.into_parts();
+        let deadline = arrived + time_for(&head.headers, checks.check_timeout);
+        let check = timeout_at(deadline, message::read(body))
+            .await
+            .map_err(|_elapsed| Unreadable::Cut)??;
+        let now = self.clock.now();
+        let arrival = self.telemetry.arrival(arrived, &head.headers);
+        let answer = checks.answer(check, now, deadline, arrival).await;
+        let answered = self.clock.now().instant;
+        let took = answered.saturating_duration_since(now.instant);
+        self.metrics.count_decision(&answer.decision, took);
+        self.telemetry
+            .tell(&answer.decision, answer.request.as_ref(), answer.span, took);
+        Ok(answer.response)
+    }
+}
+
+/// From the headers of the call to its answer.
+fn time_for(headers: &HeaderMap, longest: Duration) -> Duration {
+    let asked = headers
+        .get("grpc-timeout")
+        .and_then(|value| value.to_str().ok())
+        .and_then(parse_grpc_timeout)
+        .map(|timeout| {
+            timeout
+                .checked_sub(ANSWER_BEFORE_TIMEOUT)
+                .unwrap_or(timeout / 2)
+        });
+    asked.map_or(longest, |asked| asked.min(longest))
+}
+
+/// gRPC over HTTP/2, `TimeoutValue TimeoutUnit`: at most eight digits and one letter.
+fn parse_grpc_timeout(text: &str) -> Option<Duration> {
+    let (digits, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
+    if digits.len() > 8 || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+        return None;
+    }
+    let value: u64 = digits.parse().ok()?;
+    Some(match unit {
+        "H" => Duration::from_hours(value),
+        "M" => Duration::from_mins(value),
+        "S" => Duration::from_secs(value),
+        "m" => Duration::from_millis(value),
+        "u" => Duration::from_micros(value),
+        "n" => Duration::from_nanos(value),
+        _ => return None,
+    })
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use http::HeaderValue;
+    use http_body_util::Full;
+    use prost::Message;
+
+    use super::*;
+    use crate::{
+        clock::SystemClock,
+        config::schema::Log,
+        pb::envoy::service::auth::v3::{CheckResponse, check_response::HttpResponse},
+        pipeline::{CacheLimits, Pipeline, TokenCache, TokenMemory},
+        response::IdentityHeader,
+        route::{Enforcement, Routes},
+    };
+
+    /// Denies everything.
+    pub(in crate::grpc) fn service_without_applications() -> AuthorizationService {
+        let limits = CacheLimits {
+            ttl: Duration::ZERO,
+            entries: 1,
+            bytes: 1,
+        };
+        let checks = Checks {
+            pipeline: Pipeline::new(
+                Routes::default(),
+                TokenMemory::new(TokenCache::new(&[0; 32], limits)),
+                None,
+                Enforcement::Enforce,
+            ),
+            identity_header: Arc::new(IdentityHeader::new("x-remote-user", &[]).expect("a name")),
+            trusted_hops: 0,
+            check_timeout: Duration::from_secs(1),
+            clock: Arc::new(SystemClock),
+        };
+        AuthorizationService {
+            checks: Arc::new(ArcSwap::from_pointee(checks)),
+            clock: Arc::new(SystemClock),
+            metrics: Metrics::new(),
+            telemetry: Telemetry::new(Log::default(), None),
+        }
+    }
+
+    /// A call with an empty message.
+    pub(in crate::grpc) fn a_call() -> http::Request<Body> {
+        http::Request::new(Body::new(Full::new(Bytes::from_static(&[0; 5]))))
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_deadline_counts_from_the_headers_of_the_call() {
+        let service = service_without_applications();
+        let arrived = SystemClock.now().instant;
+        let after = async |late: Duration| {
+            let mut call = a_call();
+            let timeout = HeaderValue::from_static("200m");
+            call.headers_mut().insert("grpc-timeout", timeout);
+            tokio::time::sleep_until(arrived + late).await;
+            let answer = service.serve(call, arrived).await.expect("a check");
+            let answer = CheckResponse::decode(answer).expect("an answer");
+            let denied = match answer.http_response {
+                Some(HttpResponse::DeniedResponse(denied)) => denied,
+                other => panic!("{other:?}"),
+            };
+            denied.status.expect("a status").code
+        };
+
+        assert_eq!(after(Duration::from_millis(190)).await, 400);
+        assert_eq!(after(Duration::from_millis(191)).await, 503);
+    }
+
+    #[test]
+    fn grpc_timeouts_are_read_as_the_protocol_writes_them() {
+        assert_eq!(parse_grpc_timeout("200m"), Some(Duration::from_millis(200)));
+        assert_eq!(parse_grpc_timeout("1S"), Some(Duration::from_secs(1)));
+        assert_eq!(
+            parse_grpc_timeout("99999999H"),
+            Some(Duration::from_hours(99_999_999))
+        );
+        for bad in [
+            "",
+            "m",
+            "200",
+            "-1S",
+            "1.5S",
+            "999999999S",
+            "1x",
+            "1 S",
+            "\u{e9}",
+        ] {
+            assert_eq!(parse_grpc_timeout(bad), None, "{bad:?}");
+        }
+    }
+}

@@ -1,0 +1,103 @@
+//! Protobuf, written as it is sent: an answer is a few constants with a name between them, and needs no tree of objects.
+//!
+//! The numbers are those of `proto/`; a test reads every answer back and holds it against prost's own encoding.
+
+use std::{fmt::Display, io::Write};
+
+use bytes::{BufMut, Bytes};
+use prost::encoding::{WireType, encode_key, encode_varint};
+
+/// `envoy.service.auth.v3.CheckResponse`
+pub(super) mod check_response {
+    pub(in crate::response) const STATUS: u32 = 1;
+    pub(in crate::response) const DENIED_RESPONSE: u32 = 2;
+    pub(in crate::response) const OK_RESPONSE: u32 = 3;
+    pub(in crate::response) const DYNAMIC_METADATA: u32 = 4;
+}
+
+/// `google.rpc.Status`, and `envoy.type.v3.HttpStatus`
+pub(super) mod status {
+    pub(in crate::response) const CODE: u32 = 1;
+}
+
+/// `envoy.service.auth.v3.OkHttpResponse`
+pub(super) mod ok_response {
+    pub(in crate::response) const HEADERS: u32 = 2;
+    pub(in crate::response) const HEADERS_TO_REMOVE: u32 = 5;
+}
+
+/// `envoy.service.auth.v3.DeniedHttpResponse`
+pub(super) mod denied_response {
+    pub(in crate::response) const STATUS: u32 = 1;
+    pub(in crate::response) const HEADERS: u32 = 2;
+    pub(in crate::response) const BODY: u32 = 3;
+}
+
+/// `envoy.config.core.v3.HeaderValueOption`, and the `HeaderValue` in it
+pub(super) mod header {
+    pub(in crate::response) const HEADER: u32 = 1;
+    pub(in crate::response) const APPEND_ACTION: u32 = 3;
+    pub(in crate::response) const KEY: u32 = 1;
+    pub(in crate::response) const VALUE: u32 = 2;
+}
+
+/// `google.protobuf.Struct`: a map, whose entries have a key and a value
+pub(super) mod google_struct {
+    pub(in crate::response) const FIELDS: u32 = 1;
+    pub(in crate::response) const KEY: u32 = 1;
+    pub(in crate::response) const VALUE: u32 = 2;
+    pub(in crate::response) const STRING_VALUE: u32 = 3;
+}
+
+/// A message that grows at its end.
+#[derive(Debug)]
+pub(super) struct Message(Vec<u8>);
+
+impl Message {
+    pub(super) fn with_capacity(bytes: usize) -> Self {
+        Self(Vec::with_capacity(bytes))
+    }
+
+    /// A field with text.
+    pub(super) fn text(&mut self, tag: u32, text: &str) {
+        encode_key(tag, WireType::LengthDelimited, &mut self.0);
+        encode_varint(u64::try_from(text.len()).unwrap_or(u64::MAX), &mut self.0);
+        self.0.put_slice(text.as_bytes());
+    }
+
+    /// A field with the text of something.
+    pub(super) fn shown(&mut self, tag: u32, something: impl Display) {
+        // Writing to a Vec cannot fail.
+        self.message(tag, |text| drop(write!(text.0, "{something}")));
+    }
+
+    /// A field with a number. Zero is left out, as protobuf has it.
+    pub(super) fn number(&mut self, tag: u32, number: u32) {
+        if number != 0 {
+            encode_key(tag, WireType::Varint, &mut self.0);
+            encode_varint(number.into(), &mut self.0);
+        }
+    }
+
+    /// A field with a message, which is there even when it is empty.
+    pub(super) fn message(&mut self, tag: u32, write: impl FnOnce(&mut Self)) {
+        encode_key(tag, WireType::LengthDelimited, &mut self.0);
+        let begin = self.0.len();
+        write(self);
+        // Its length stands before it, and is known now.
+        let length = self.0.len() - begin;
+        encode_varint(u64::try_from(length).unwrap_or(u64::MAX), &mut self.0);
+        if let Some(message) = self.0.get_mut(begin..) {
+            message.rotate_left(length);
+        }
+    }
+
+    /// Fields that were written before.
+    pub(super) fn fields(&mut self, fields: &[u8]) {
+        self.0.put_slice(fields);
+    }
+
+    pub(super) fn into_bytes(self) -> Bytes {
+        self.0.into()
+    }
+}

@@ -1,0 +1,223 @@
+//! Lines on their way from the threads that have something to say to the one that writes.
+//!
+//! A thread that answers checks must not wait for whoever reads the log, nor wake another thread for every line. So
+//! lines are gathered for a moment and written together.
+
+use std::{
+    fmt,
+    io::{self, Write},
+    mem,
+    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
+    thread::{self, JoinHandle},
+    time::Duration,
+};
+
+use tracing::warn;
+use tracing_subscriber::fmt::MakeWriter;
+
+/// What may wait for the writer. When it is stuck, further lines are dropped: no check waits for a log.
+const MOST_BYTES: usize = 4 * 1024 * 1024;
+/// What is kept for the next lines, once it has been needed.
+const KEPT_BYTES: usize = 64 * 1024;
+/// How long the first of some lines waits for the others.
+const GATHERED_FOR: Duration = Duration::from_millis(5);
+
+/// Takes lines. Cheap to clone.
+#[derive(Clone)]
+pub(super) struct Lines(Arc<Shared>);
+
+/// The writing thread. What has been taken is written when this is dropped.
+#[derive(Debug)]
+pub(super) struct Writer {
+    lines: Lines,
+    thread: Option<JoinHandle<()>>,
+}
+
+struct Shared {
+    waiting: Mutex<Waiting>,
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct Waiting {
+    bytes: Vec<u8>,
+    dropped: u64,
+    ended: bool,
+}
+
+impl fmt::Debug for Lines {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Lines")
+    }
+}
+
+impl Lines {
+    /// Starts to write.
+    pub(super) fn to(sink: impl Write + Send + 'static) -> io::Result<(Self, Writer)> {
+        let lines = Self(Arc::new(Shared {
+            waiting: Mutex::default(),
+            changed: Condvar::new(),
+        }));
+        let from = lines.clone();
+        let thread = thread::Builder::new()
+            .name("log".to_owned())
+            .spawn(move || from.write_to(sink))?;
+        let writer = Writer {
+            lines: lines.clone(),
+            thread: Some(thread),
+        };
+        Ok((lines, writer))
+    }
+
+    /// Takes whole lines, with their ends.
+    pub(super) fn push(&self, lines: &[u8]) {
+        let mut waiting = self.waiting();
+        if waiting.bytes.len() + lines.len() > MOST_BYTES {
+            waiting.dropped += 1;
+            return;
+        }
+        waiting.bytes.extend_from_slice(lines);
+        let is_first = waiting.bytes.len() == lines.len();
+        drop(waiting);
+        if is_first {
+            self.0.changed.notify_one();
+        }
+    }
+
+    fn waiting(&self) -> MutexGuard<'_, Waiting> {
+        self.0
+            .waiting
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write_to(&self, mut sink: impl Write) {
+        let mut written = Vec::new();
+        while let Some(dropped) = self.take(&mut written) {
+            // Nobody is left who could be told that the log cannot be written.
+            drop(sink.write_all(&written).and_then(|()| sink.flush()));
+            written.clear();
+            written.shrink_to(KEPT_BYTES);
+            if dropped > 0 {
+                warn!(dropped, "log lines were dropped: they are not read in time");
+            }
+        }
+    }
+
+    /// Exchanges what waits for an empty buffer, and says how many lines did not fit. `None`: it is over.
+    fn take(&self, empty: &mut Vec<u8>) -> Option<u64> {
+        let none_yet = |waiting: &mut Waiting| waiting.bytes.is_empty() && !waiting.ended;
+        let not_ended = |waiting: &mut Waiting| !waiting.ended;
+        let changed = &self.0.changed;
+        let waiting = changed.wait_while(self.waiting(), none_yet);
+        let waiting = waiting.unwrap_or_else(PoisonError::into_inner);
+        let waiting = changed.wait_timeout_while(waiting, GATHERED_FOR, not_ended);
+        let (mut waiting, _) = waiting.unwrap_or_else(PoisonError::into_inner);
+        if waiting.bytes.is_empty() {
+            return None;
+        }
+        mem::swap(&mut waiting.bytes, empty);
+        Some(mem::take(&mut waiting.dropped))
+    }
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        self.lines.waiting().ended = true;
+        self.lines.0.changed.notify_one();
+        if let Some(thread) = self.thread.take() {
+            // It has said all it had to say.
+            drop(thread.join());
+        }
+    }
+}
+
+/// Lines that `tracing` has made.
+impl<'a> MakeWriter<'a> for Lines {
+    type Writer = Self;
+
+    fn make_writer(&'a self) -> Self {
+        self.clone()
+    }
+}
+
+impl Write for Lines {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        self.push(line);
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+
+    use super::*;
+
+    /// Hands over what is written, when it is let.
+    struct Reader {
+        may: mpsc::Receiver<()>,
+        read: mpsc::Sender<Vec<u8>>,
+    }
+
+    impl Write for Reader {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            // A test that has ended lets everything through.
+            let _may_or_has_ended = self.may.recv();
+            drop(self.read.send(bytes.to_vec()));
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    fn reader() -> (Reader, mpsc::Sender<()>, mpsc::Receiver<Vec<u8>>) {
+        let (let_it, may) = mpsc::channel();
+        let (read, written) = mpsc::channel();
+        (Reader { may, read }, let_it, written)
+    }
+
+    #[test]
+    fn lines_arrive_in_order_and_all_of_them_before_the_end() {
+        let (reader, let_it, written) = reader();
+        let (lines, writer) = Lines::to(reader).expect("a thread");
+        drop(let_it);
+
+        for number in 0..10_000 {
+            lines.push(format!("{number}\n").as_bytes());
+        }
+        drop(writer);
+
+        let read: Vec<u8> = written.into_iter().flatten().collect();
+        let expected: String = (0..10_000).map(|number| format!("{number}\n")).collect();
+        assert_eq!(String::from_utf8(read).expect("text"), expected);
+    }
+
+    #[test]
+    fn a_stuck_reader_costs_lines_and_neither_memory_nor_time() {
+        let (reader, let_it, written) = reader();
+        let (lines, writer) = Lines::to(reader).expect("a thread");
+        let line = [b'x'; 1024];
+
+        for _ in 0..3 * MOST_BYTES / line.len() {
+            lines.push(&line);
+        }
+
+        assert!(lines.waiting().bytes.len() <= MOST_BYTES);
+        assert!(lines.waiting().dropped > 0);
+        drop(let_it);
+        drop(writer);
+        let read: usize = written.into_iter().map(|bytes| bytes.len()).sum();
+        assert!(
+            read <= 2 * MOST_BYTES,
+            "what was being written and what waited"
+        );
+        assert_eq!(read % line.len(), 0, "whole lines");
+    }
+}
