@@ -23,6 +23,9 @@ use crate::{
 /// Longest accepted `Authorization` value, in bytes. An Entra token with 200 groups has about 10 KiB.
 pub const MAX_AUTHORIZATION_BYTES: usize = 16 * 1024;
 
+/// Bytes of a token that are judged together.
+const TOGETHER: usize = 64;
+
 /// Query parameters that Jira, Confluence and Bitbucket read a login or a token from.
 const QUERY_CREDENTIALS: [&str; 7] = [
     "os_username",
@@ -166,8 +169,12 @@ impl<'a> BearerToken<'a> {
             .rposition(|byte| *byte != b'=')
             .map_or(0, |last| last + 1);
         let (characters, _padding) = token.split_at(body);
-        let plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"-._~+/".contains(byte);
-        if characters.is_empty() || !characters.iter().all(plain) {
+        // Every byte is looked at, without leaving at the first bad one: so the compiler can take many at a time.
+        let are_plain = |part: &[u8]| {
+            part.iter()
+                .fold(true, |plain, byte| plain & is_plain(*byte))
+        };
+        if characters.is_empty() || !characters.chunks(TOGETHER).all(are_plain) {
             return Err(MalformedCredential::NotB64Token);
         }
         std::str::from_utf8(token)
@@ -179,6 +186,11 @@ impl<'a> BearerToken<'a> {
     pub fn expose(self) -> &'a str {
         self.0
     }
+}
+
+/// A character of a `b64token` (RFC 6750 §2.1).
+fn is_plain(byte: u8) -> bool {
+    matches!(byte, b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' | b'+' | b'/')
 }
 
 fn only_authorization(headers: &Headers) -> Result<Option<&[u8]>, MalformedCredential> {
@@ -194,7 +206,8 @@ fn only_authorization(headers: &Headers) -> Result<Option<&[u8]>, MalformedCrede
 fn credential_in_query(query: &str) -> Option<&'static str> {
     query.split('&').find_map(|pair| {
         let name = pair.split('=').next().unwrap_or(pair);
-        let name = decode_name(name);
+        let decoded = name.contains('%').then(|| decode_name(name));
+        let name = decoded.as_deref().unwrap_or(name.as_bytes());
         QUERY_CREDENTIALS
             .into_iter()
             .find(|credential| name.eq_ignore_ascii_case(credential.as_bytes()))

@@ -19,9 +19,8 @@ pub use service::AuthorizationService;
 
 use crate::{
     clock::{Clock, Now},
-    pb::envoy::service::auth::v3::CheckRequest,
     pipeline::{Decision, Occasion, Pipeline},
-    request::Request,
+    request::{Check, Request},
     response::{self, IdentityHeader},
     telemetry::trace::{Arrival, Span},
 };
@@ -56,7 +55,7 @@ impl Checks {
     /// Decides about one check; without an `arrival` it is not traced.
     pub async fn answer(
         &self,
-        check: CheckRequest,
+        check: impl Into<Check>,
         now: Now,
         deadline: Instant,
         arrival: Option<Arrival>,

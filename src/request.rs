@@ -6,6 +6,7 @@
 mod client;
 mod headers;
 mod host;
+mod message;
 mod path;
 pub(crate) mod percent;
 
@@ -15,13 +16,10 @@ pub use path::{CanonicalPath, RequestPath};
 
 use std::net::IpAddr;
 
-use crate::pb::envoy::{
-    config::core::v3::address,
-    service::auth::v3::{
-        CheckRequest,
-        attribute_context::{HttpRequest, Peer},
-    },
-};
+use bytes::Bytes;
+use prost::{DecodeError, Message};
+
+use crate::pb::envoy::service::auth::v3::CheckRequest;
 
 /// Longest accepted path with its query, in bytes.
 pub const MAX_PATH_BYTES: usize = 8 * 1024;
@@ -29,7 +27,26 @@ pub const MAX_PATH_BYTES: usize = 8 * 1024;
 pub const MAX_HEADER_BYTES: usize = 64 * 1024;
 
 /// The key of Envoy's `context_extensions` that names the application.
-const APPLICATION_EXTENSION: &str = "application";
+const APPLICATION_EXTENSION: &[u8] = b"application";
+
+/// A `CheckRequest` as it came, and nothing understood of it yet.
+#[derive(Clone)]
+pub struct Check(message::Check);
+
+impl Check {
+    /// Decodes a message, and keeps its bytes for what is in it.
+    pub fn decode(message: Bytes) -> Result<Self, DecodeError> {
+        message::Check::decode(message).map(Self)
+    }
+}
+
+/// For those who make checks themselves.
+impl From<CheckRequest> for Check {
+    fn from(check: CheckRequest) -> Self {
+        // What prost has written it can read; if it could not, this would be no check, and be refused.
+        Self(message::Check::decode(Bytes::from(check.encode_to_vec())).unwrap_or_default())
+    }
+}
 
 /// What the later steps may know about the HTTP request.
 #[derive(Debug)]
@@ -67,6 +84,9 @@ pub enum MalformedRequest {
     /// The check is about something else than an HTTP request.
     #[error("the check carries no HTTP request")]
     NoHttp,
+    /// Protobuf's text is UTF-8.
+    #[error("a name in the check is not text")]
+    NotText,
     /// Neither `headers` nor `header_map`.
     #[error("the check carries no headers")]
     NoHeaders,
@@ -86,13 +106,11 @@ pub enum MalformedRequest {
 
 impl Request {
     /// Reads one check that came through so many trusted proxies, Envoy among them if it adds an address.
-    pub fn parse(check: CheckRequest, trusted_hops: u8) -> Result<Self, MalformedRequest> {
+    pub fn parse(check: impl Into<Check>, trusted_hops: u8) -> Result<Self, MalformedRequest> {
+        let Check(check) = check.into();
         let attributes = check.attributes.ok_or(MalformedRequest::NoHttp)?;
         let peer = attributes.source.and_then(address_of);
-        let application = attributes
-            .context_extensions
-            .into_iter()
-            .find_map(|(key, value)| (key == APPLICATION_EXTENSION).then_some(value));
+        let application = application(attributes.context_extensions)?;
         let http = attributes
             .request
             .and_then(|request| request.http)
@@ -105,8 +123,11 @@ impl Request {
         Ok(Self { source, ..request })
     }
 
-    fn from_http(http: HttpRequest, application: Option<String>) -> Result<Self, MalformedRequest> {
-        let headers = Headers::from_check(http.header_map, http.headers);
+    fn from_http(
+        http: message::Http,
+        application: Option<String>,
+    ) -> Result<Self, MalformedRequest> {
+        let headers = Headers::from_check(http.header_map, http.headers)?;
         if headers.is_empty() {
             return Err(MalformedRequest::NoHeaders);
         }
@@ -158,9 +179,17 @@ impl Request {
     }
 }
 
+fn application(extensions: Vec<message::Pair>) -> Result<Option<String>, MalformedRequest> {
+    let mut extensions = extensions.into_iter();
+    // Of two entries for one key protobuf's maps keep the last.
+    let named = extensions.rfind(|extension| extension.key == APPLICATION_EXTENSION);
+    let text = |extension: message::Pair| String::from_utf8(extension.value.into());
+    let application = named.map(text).transpose();
+    application.map_err(|_not_utf8| MalformedRequest::NotText)
+}
+
 /// An IPv4 client of a dual-stack listener is an IPv4 client.
-fn address_of(peer: Peer) -> Option<IpAddr> {
-    let address::Address::SocketAddress(socket) = peer.address?.address?;
-    let address: IpAddr = socket.address.parse().ok()?;
+fn address_of(peer: message::Peer) -> Option<IpAddr> {
+    let address: IpAddr = peer.address?.socket_address?.address.parse().ok()?;
     Some(address.to_canonical())
 }

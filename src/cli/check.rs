@@ -86,7 +86,7 @@ pub(super) fn run(arguments: &Arguments) -> u8 {
 }
 
 fn decide(arguments: &Arguments, config: Config) -> anyhow::Result<Answer> {
-    let check = described(arguments)?.into();
+    let check = described(arguments)?;
     let runtime = runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;

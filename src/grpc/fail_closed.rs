@@ -46,9 +46,11 @@ const LONGEST_WAIT: Duration = Duration::from_millis(50);
 
 /// Answers checks before a gRPC server does.
 #[derive(Clone)]
-pub struct FailClosedLayer {
+pub struct FailClosedLayer(Arc<Front>);
+
+struct Front {
     service: AuthorizationService,
-    fallback: Arc<Fallback>,
+    fallback: Fallback,
 }
 
 /// A gRPC server behind [`FailClosedLayer`].
@@ -78,30 +80,27 @@ impl FailClosedLayer {
             overloaded: message(Unavailable::Overloaded),
             told: AtomicI64::new(i64::MIN),
         };
-        Self {
-            service,
-            fallback: Arc::new(fallback),
-        }
+        Self(Arc::new(Front { service, fallback }))
     }
 
     async fn answer(self, call: Request<Body>) -> Response<Body> {
-        let Self { service, fallback } = self;
-        let metrics = service.metrics.clone();
+        let Front { service, fallback } = &*self.0;
+        let metrics = &service.metrics;
         let answered = AssertUnwindSafe(async {
             let now = service.clock.now();
             let heard = call.extensions().get::<Heard>();
             let arrived = heard.map_or(now.instant, Heard::at);
             let waited = now.instant.saturating_duration_since(arrived);
             if waited > LONGEST_WAIT {
-                return fallback.unread(waited, now, &metrics);
+                return fallback.unread(waited, now, metrics);
             }
             match service.serve(call, arrived).await {
                 Ok(response) => message::answer(message::framed(&response)),
-                Err(unreadable) => fallback.instead_of(&unreadable, &metrics),
+                Err(unreadable) => fallback.instead_of(&unreadable, metrics),
             }
         });
         let answered = answered.catch_unwind().await;
-        answered.unwrap_or_else(|panic| fallback.after(&*panic, &metrics))
+        answered.unwrap_or_else(|panic| fallback.after(&*panic, metrics))
     }
 }
 

@@ -7,10 +7,10 @@
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use http::{HeaderMap, HeaderValue, Response, header};
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
-use prost::{DecodeError, Message};
+use prost::DecodeError;
 use tonic::body::Body;
 
-use crate::pb::envoy::service::auth::v3::CheckRequest;
+use crate::request::Check;
 
 /// Largest `CheckRequest`. Envoy's own limit on headers is 60 KiB by default.
 pub const MAX_MESSAGE_BYTES: usize = 1024 * 1024;
@@ -45,7 +45,7 @@ impl From<DecodeError> for Unreadable {
 }
 
 /// Reads the one message of a call.
-pub(super) async fn read(body: Body) -> Result<CheckRequest, Unreadable> {
+pub(super) async fn read(body: Body) -> Result<Check, Unreadable> {
     let limited = Limited::new(body, PREFIX_BYTES + MAX_MESSAGE_BYTES);
     let read = limited.collect().await.map_err(|error| {
         if error.is::<LengthLimitError>() {
@@ -54,7 +54,7 @@ pub(super) async fn read(body: Body) -> Result<CheckRequest, Unreadable> {
             Unreadable::Cut
         }
     })?;
-    Ok(CheckRequest::decode(unframed(read.to_bytes())?)?)
+    Ok(Check::decode(unframed(read.to_bytes())?)?)
 }
 
 fn unframed(mut bytes: Bytes) -> Result<Bytes, Unreadable> {
@@ -93,8 +93,10 @@ pub(super) fn answer(framed: Bytes) -> Response<Body> {
 mod tests {
     use proptest::prelude::*;
 
+    use prost::Message;
+
     use super::*;
-    use crate::pb::envoy::service::auth::v3::AttributeContext;
+    use crate::pb::envoy::service::auth::v3::{AttributeContext, CheckRequest};
 
     async fn said(frame: Vec<u8>) -> String {
         let body = Body::new(Full::new(Bytes::from(frame)));

@@ -20,6 +20,7 @@ use crate::{
         },
     },
     policy::Explained,
+    request::Check,
     response,
     route::Enforcement,
     verdict::{Denial, Grant, denial},
@@ -93,6 +94,13 @@ pub struct Explanation {
 /// Whether this header is no place for anything but a secret.
 pub fn is_credential(name: &str) -> bool {
     CREDENTIALS.iter().any(|one| name.eq_ignore_ascii_case(one))
+}
+
+/// By the way that Envoy's own would take.
+impl From<Trial> for Check {
+    fn from(trial: Trial) -> Self {
+        CheckRequest::from(trial).into()
+    }
 }
 
 impl From<Trial> for CheckRequest {

@@ -30,18 +30,18 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::pb::envoy::config::core::v3::{HeaderMap, HeaderValue};
+    use crate::request::message::{HeaderMap, HeaderValue};
 
     fn read(lines: &[&str], hops: u8) -> Option<String> {
         let header = |value: &&str| HeaderValue {
-            key: "x-forwarded-for".to_owned(),
-            value: (*value).to_owned(),
+            key: "x-forwarded-for".into(),
+            value: (*value).to_owned().into(),
             ..HeaderValue::default()
         };
         let map = HeaderMap {
             headers: lines.iter().map(header).collect(),
         };
-        let headers = Headers::from_check(Some(map), std::collections::HashMap::default());
+        let headers = Headers::from_check(Some(map), Vec::new()).expect("text");
         forwarded(&headers, hops).map(|address| address.to_string())
     }
 

@@ -1,18 +1,21 @@
 //! The request's headers, in whichever of Envoy's two encodings they came.
 
-use std::{collections::HashMap, fmt};
+use std::fmt;
 
 use bytes::Bytes;
 
-use crate::pb::envoy::config::core::v3::{HeaderMap, HeaderValue};
+use super::{
+    MalformedRequest,
+    message::{HeaderMap, HeaderValue, Pair},
+};
 
 /// All headers of one request. Order and repetition are kept when Envoy sends them.
 pub struct Headers(Vec<Header>);
 
 /// One header line. Values are never printed: they are credentials until proved otherwise.
 pub struct Header {
-    /// As received; compare with [`Header::is`].
-    pub name: String,
+    /// As received. UTF-8.
+    name: Bytes,
     /// Raw bytes, not necessarily UTF-8.
     pub value: Bytes,
 }
@@ -20,7 +23,7 @@ pub struct Header {
 impl fmt::Debug for Headers {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_list()
-            .entries(self.0.iter().map(|header| &header.name))
+            .entries(self.0.iter().map(Header::name))
             .finish()
     }
 }
@@ -28,20 +31,35 @@ impl fmt::Debug for Headers {
 impl Header {
     /// Whether this is the header `name` (RFC 9110 §5.1: names are case-insensitive).
     pub fn is(&self, name: &str) -> bool {
-        self.name.eq_ignore_ascii_case(name)
+        self.name.eq_ignore_ascii_case(name.as_bytes())
+    }
+
+    /// The name as received; to compare names there is [`Header::is`].
+    pub fn name(&self) -> &str {
+        // It has been looked at before.
+        std::str::from_utf8(&self.name).unwrap_or_default()
     }
 }
 
 impl Headers {
     /// Takes `header_map` when Envoy filled it (`encode_raw_headers: true`), else the joined map.
     /// Never both: two readings of one request are how requests are smuggled.
-    pub(super) fn from_check(raw: Option<HeaderMap>, joined: HashMap<String, String>) -> Self {
+    pub(super) fn from_check(
+        raw: Option<HeaderMap>,
+        joined: Vec<Pair>,
+    ) -> Result<Self, MalformedRequest> {
         let raw = raw.unwrap_or_default().headers;
-        Self(if raw.is_empty() {
+        let lines: Vec<_> = if raw.is_empty() {
             joined.into_iter().map(from_joined).collect()
         } else {
             raw.into_iter().map(from_raw).collect()
-        })
+        };
+        let is_text = |line: &Header| std::str::from_utf8(&line.name).is_ok();
+        if lines.iter().all(is_text) {
+            Ok(Self(lines))
+        } else {
+            Err(MalformedRequest::NotText)
+        }
     }
 
     /// Every line of the header `name`, in order.
@@ -80,7 +98,7 @@ impl Headers {
 fn from_raw(header: HeaderValue) -> Header {
     // Envoy fills `raw_value` and leaves `value` empty.
     let value = if header.raw_value.is_empty() {
-        Bytes::from(header.value)
+        header.value
     } else {
         header.raw_value
     };
@@ -90,9 +108,6 @@ fn from_raw(header: HeaderValue) -> Header {
     }
 }
 
-fn from_joined((name, value): (String, String)) -> Header {
-    Header {
-        name,
-        value: Bytes::from(value),
-    }
+fn from_joined(Pair { key, value }: Pair) -> Header {
+    Header { name: key, value }
 }

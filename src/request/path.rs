@@ -14,6 +14,8 @@ use super::percent::take_escape;
 #[derive(Clone)]
 pub struct RequestPath {
     target: String,
+    /// Bytes before the first `?`.
+    path_bytes: usize,
     /// Asked several times for each request, and found out once.
     is_canonical: bool,
 }
@@ -27,34 +29,34 @@ impl fmt::Debug for RequestPath {
 
 impl RequestPath {
     pub(super) fn new(target: String) -> Self {
-        let (path, _) = split(&target);
-        let is_canonical = CanonicalPath::parse(path).is_some();
+        let path = target.split('?').next().unwrap_or(&target);
+        let (path_bytes, is_canonical) = (path.len(), CanonicalPath::parse(path).is_some());
         Self {
             target,
+            path_bytes,
             is_canonical,
         }
     }
 
     /// The target up to the query.
     pub fn path(&self) -> &str {
-        split(&self.target).0
+        self.split().0
     }
 
     /// What follows the first `?`.
     pub fn query(&self) -> Option<&str> {
-        split(&self.target).1
+        self.split().1.strip_prefix('?')
+    }
+
+    fn split(&self) -> (&str, &str) {
+        self.target
+            .split_at_checked(self.path_bytes)
+            .unwrap_or((&self.target, ""))
     }
 
     /// The path, when every reader of HTTP would read the same segments in it.
     pub fn canonical(&self) -> Option<CanonicalPath<'_>> {
         self.is_canonical.then(|| CanonicalPath(self.path()))
-    }
-}
-
-fn split(target: &str) -> (&str, Option<&str>) {
-    match target.split_once('?') {
-        Some((path, query)) => (path, Some(query)),
-        None => (target, None),
     }
 }
 

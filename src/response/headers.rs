@@ -6,7 +6,7 @@ use super::{
     CARRIERS,
     wire::{Message, header, ok_response},
 };
-use crate::request::Headers;
+use crate::request::{Header, Headers};
 
 /// Headers that products and their plugins are known to believe.
 const WELL_KNOWN: [&str; 9] = [
@@ -80,7 +80,7 @@ impl IdentityHeader {
     pub(super) fn aliases_in<'h>(&self, headers: &'h Headers) -> impl Iterator<Item = &'h str> {
         headers
             .iter()
-            .map(|header| header.name.as_str())
+            .map(Header::name)
             .filter(|name| !name.eq_ignore_ascii_case(&self.name) && self.protects(name))
     }
 

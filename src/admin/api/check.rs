@@ -46,7 +46,7 @@ async fn check_request(
     let trial = trial(order)?;
     let now = api.trials.clock.now();
     let deadline = now.instant + api.trials.check_timeout;
-    let answer = api.trials.answer(trial.into(), now, deadline, None).await;
+    let answer = api.trials.answer(trial, now, deadline, None).await;
     Ok(Json(Explanation::of(&answer)))
 }
 

@@ -18,7 +18,7 @@ use tracing_subscriber::fmt::MakeWriter;
 /// What may wait for the writer. When it is stuck, further lines are dropped: no check waits for a log.
 const MOST_BYTES: usize = 4 * 1024 * 1024;
 /// What is kept for the next lines, once it has been needed.
-const KEPT_BYTES: usize = 64 * 1024;
+const KEPT_BYTES: usize = 256 * 1024;
 /// How long the first of some lines waits for the others.
 const GATHERED_FOR: Duration = Duration::from_millis(5);
 
