@@ -1,13 +1,7 @@
-//! The load: closed loop, a number of connections with a number of streams each, on one thread. HTTP/2
-//! without a gRPC library on top, because the client must cost less than what it measures.
+//! Those who ask: gRPC over HTTP/2, as Envoy speaks to the service, without a gRPC library on top, because the
+//! client must cost less than what it measures; or HTTP/1.1.
 
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
-    time::{Duration, Instant},
-};
+use std::{mem, sync::Arc};
 
 use atlassian_authz::pb::envoy::service::auth::v3::CheckResponse;
 use bytes::{Bytes, BytesMut};
@@ -18,57 +12,131 @@ use h2::{
 use http::Request;
 use prost::Message;
 use tokio::{
-    net::TcpStream,
-    runtime::{self, Runtime},
-    task::JoinSet,
+    io::{AsyncRead, AsyncWrite},
+    net::{TcpStream, UnixStream},
+    runtime::Runtime,
 };
 
-use super::calls::{Answerer, Call};
+use super::{
+    calls::{Answerer, Call, Wire},
+    http1::Connection,
+    load::{self, Ask, Load, Seen},
+};
 
 /// As large as Envoy's: flow control is not what is measured.
 const STREAM_WINDOW: u32 = 1 << 20;
 const CONNECTION_WINDOW: u32 = 1 << 24;
 
-/// How many ask at the same time.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
-pub struct Shape {
-    pub connections: usize,
-    /// On each connection.
-    pub streams: usize,
+/// Whom to ask, and what may be expected.
+#[derive(Clone, Copy)]
+pub struct Target<'a> {
+    /// `host:port`, or `unix:/path`.
+    pub address: &'a str,
+    pub wire: Wire,
+    pub answerer: Answerer,
 }
 
 /// Connections to one server.
 pub struct Client {
     runtime: Runtime,
-    shape: Shape,
-    answerer: Answerer,
-    connections: Vec<SendRequest<Bytes>>,
-    request: Request<()>,
+    rate: Option<u32>,
+    askers: Askers,
 }
 
-/// What the client saw.
-pub struct Seen {
-    pub elapsed: Duration,
-    /// Of every call, in nanoseconds, ascending.
-    pub latencies: Vec<u64>,
+enum Askers {
+    Grpc(Vec<Stream>),
+    Http1(Vec<Connection>),
 }
 
 impl Client {
-    pub fn connect(address: &str, shape: Shape, answerer: Answerer) -> Self {
-        let runtime = runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .expect("a runtime");
-        let connect = async {
-            let mut connections = Vec::new();
-            for _ in 0..shape.connections {
-                connections.push(connection(address).await);
+    pub fn connect(target: Target<'_>, load: Load) -> Self {
+        let runtime = load::runtime();
+        let askers = runtime.block_on(async {
+            match target.wire {
+                Wire::Grpc => Askers::Grpc(Stream::open(target, load).await),
+                Wire::Http1 => Askers::Http1(Connection::open(target, load).await),
             }
-            connections
-        };
-        let connections = runtime.block_on(connect);
-        let uri = format!("http://{address}/envoy.service.auth.v3.Authorization/Check");
-        let request = Request::post(uri)
+        });
+        Self {
+            runtime,
+            rate: load.rate,
+            askers,
+        }
+    }
+
+    /// Asks `total` times as fast as answers come.
+    pub fn run(&mut self, calls: &Arc<[Call]>, total: usize) -> Seen {
+        self.drive(calls, (total, None))
+    }
+
+    /// Asks `total` times, at the rate of the load if it has one.
+    pub fn run_load(&mut self, calls: &Arc<[Call]>, total: usize) -> Seen {
+        self.drive(calls, (total, self.rate))
+    }
+
+    fn drive(&mut self, calls: &Arc<[Call]>, often: (usize, Option<u32>)) -> Seen {
+        match &mut self.askers {
+            Askers::Grpc(streams) => {
+                let (seen, back) = load::drive(&self.runtime, mem::take(streams), calls, often);
+                *streams = back;
+                seen
+            }
+            Askers::Http1(connections) => {
+                let lent = mem::take(connections);
+                let (seen, back) = load::drive(&self.runtime, lent, calls, often);
+                *connections = back;
+                seen
+            }
+        }
+    }
+}
+
+pub trait Io: AsyncRead + AsyncWrite + Send + Unpin {}
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Io for T {}
+
+/// A connection to `host:port` or `unix:/path`.
+pub async fn dial(address: &str) -> Box<dyn Io> {
+    if let Some(path) = address.strip_prefix("unix:") {
+        return Box::new(UnixStream::connect(path).await.expect("the server listens"));
+    }
+    let stream = TcpStream::connect(address)
+        .await
+        .expect("the server listens");
+    stream.set_nodelay(true).expect("TCP");
+    Box::new(stream)
+}
+
+/// A stream of an HTTP/2 connection.
+#[derive(Clone)]
+struct Stream {
+    connection: SendRequest<Bytes>,
+    request: Request<()>,
+    answerer: Answerer,
+}
+
+impl Stream {
+    /// The n-th stream of every connection before the next one of any.
+    async fn open(target: Target<'_>, load: Load) -> Vec<Self> {
+        let mut connections = Vec::new();
+        for _ in 0..load.connections {
+            connections.push(Self::connect(target).await);
+        }
+        let rounds = (0..load.streams).flat_map(|_| &connections);
+        rounds.cloned().collect()
+    }
+
+    async fn connect(target: Target<'_>) -> Self {
+        let (connection, driver) = Builder::new()
+            .initial_window_size(STREAM_WINDOW)
+            .initial_connection_window_size(CONNECTION_WINDOW)
+            .handshake(dial(target.address).await)
+            .await
+            .expect("HTTP/2");
+        tokio::spawn(async move {
+            // The streams notice, and say more.
+            drop(driver.await);
+        });
+        let request = Request::post("http://authz/envoy.service.auth.v3.Authorization/Check")
             .header("content-type", "application/grpc")
             .header("te", "trailers")
             .header("grpc-timeout", "10S")
@@ -77,104 +145,31 @@ impl Client {
             .body(())
             .expect("a request");
         Self {
-            runtime,
-            shape,
-            answerer,
-            connections,
+            connection,
             request,
+            answerer: target.answerer,
         }
     }
-
-    /// Asks `total` times, the calls in turn, and checks every answer.
-    pub fn run(&self, calls: &Arc<[Call]>, total: usize) -> Seen {
-        let next = Arc::new(AtomicUsize::new(0));
-        let stream = |connection: &SendRequest<Bytes>| Stream {
-            connection: connection.clone(),
-            request: self.request.clone(),
-            answerer: self.answerer,
-            calls: Arc::clone(calls),
-            next: Arc::clone(&next),
-        };
-        self.runtime.block_on(async {
-            let mut streams = JoinSet::new();
-            let begin = Instant::now();
-            // The n-th stream of every connection before the next one of any.
-            for connection in (0..self.shape.streams).flat_map(|_| &self.connections) {
-                streams.spawn(stream(connection).run(total));
-            }
-            let mut latencies = Vec::with_capacity(total);
-            while let Some(done) = streams.join_next().await {
-                latencies.extend(done.expect("a right answer to every call"));
-            }
-            let elapsed = begin.elapsed();
-            latencies.sort_unstable();
-            Seen { elapsed, latencies }
-        })
-    }
 }
 
-async fn connection(address: &str) -> SendRequest<Bytes> {
-    let stream = TcpStream::connect(address)
-        .await
-        .expect("the server listens");
-    stream.set_nodelay(true).expect("TCP");
-    let (sender, connection) = Builder::new()
-        .initial_window_size(STREAM_WINDOW)
-        .initial_connection_window_size(CONNECTION_WINDOW)
-        .handshake(stream)
-        .await
-        .expect("HTTP/2");
-    tokio::spawn(async move {
-        // The streams notice, and say more.
-        drop(connection.await);
-    });
-    sender
-}
-
-/// One of those who ask.
-struct Stream {
-    connection: SendRequest<Bytes>,
-    request: Request<()>,
-    answerer: Answerer,
-    calls: Arc<[Call]>,
-    next: Arc<AtomicUsize>,
-}
-
-impl Stream {
-    async fn run(mut self, total: usize) -> Vec<u64> {
-        let mut latencies = Vec::new();
-        loop {
-            let number = self.next.fetch_add(1, Ordering::Relaxed);
-            if number >= total {
-                return latencies;
-            }
-            let calls = Arc::clone(&self.calls);
-            let call = &calls[number % calls.len()];
-            let begin = Instant::now();
-            let answer = self
-                .ask(call)
-                .await
-                .unwrap_or_else(|error| panic!("call {number}: {error}"));
-            latencies.push(begin.elapsed().as_nanos() as u64);
-            assert!(
-                call.judge(self.answerer, &answer),
-                "call {number}: a wrong answer: {answer:?}"
-            );
-        }
-    }
-
-    async fn ask(&mut self, call: &Call) -> Result<CheckResponse, String> {
+impl Ask for Stream {
+    async fn ask(&mut self, call: &Call) -> Result<(), String> {
         let text = |error: h2::Error| error.to_string();
         let (answer, mut message) = self
             .connection
             .send_request(self.request.clone(), false)
             .map_err(text)?;
-        message.send_data(call.frame.clone(), true).map_err(text)?;
+        message.send_data(call.bytes.clone(), true).map_err(text)?;
         let answer = answer.await.map_err(text)?;
         if answer.status() != 200 {
             return Err(format!("HTTP {}", answer.status()));
         }
-        read(answer.into_body()).await
+        let answer = read(answer.into_body()).await?;
+        if call.judge(self.answerer, &answer) {
+            Ok(())
+        } else {
+            Err(format!("a wrong answer: {answer:?}"))
+        }
     }
 }
 

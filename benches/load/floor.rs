@@ -16,7 +16,8 @@ use atlassian_authz::pb::envoy::{
     },
 };
 use atlassian_authz::pb::google::rpc;
-use tokio::{runtime::Runtime, sync::oneshot};
+use tokio::{net::UnixListener, runtime::Runtime, sync::oneshot};
+use tokio_stream::wrappers::UnixListenerStream;
 use tonic::{
     Request, Response, Status,
     transport::{Server, server::TcpIncoming},
@@ -25,30 +26,44 @@ use tonic::{
 /// Whom the floor lets everybody in as.
 pub const USER: &str = "alice";
 
-/// Serves until standard input ends: whoever started it is gone then.
-pub fn run() -> ExitCode {
+/// Serves at an address or a `unix:/path` until standard input ends: whoever started it is gone then.
+pub fn run(address: &str) -> ExitCode {
     let (gone, parent_gone) = oneshot::channel();
     thread::spawn(move || {
         let _ = io::stdin().read_to_end(&mut Vec::new());
         let _ = gone.send(());
     });
     Runtime::new().expect("a runtime").block_on(async {
-        let address = "127.0.0.1:0".parse().expect("an address");
-        // As `Server::serve` does.
-        let incoming = TcpIncoming::bind(address)
-            .expect("a port")
-            .with_nodelay(Some(true));
-        println!("{}", incoming.local_addr().expect("bound"));
-        io::stdout().flush().expect("a reader");
-        let served = Server::builder()
-            .add_service(AuthorizationServer::new(AllowAll))
-            .serve_with_incoming(incoming);
         tokio::select! {
-            ended = served => ended.expect("serves"),
+            () = serve(address) => {}
             _ = parent_gone => {}
         }
     });
     ExitCode::SUCCESS
+}
+
+async fn serve(address: &str) {
+    let router = Server::builder().add_service(AuthorizationServer::new(AllowAll));
+    let served = if let Some(path) = address.strip_prefix("unix:") {
+        let listener = UnixListener::bind(path).expect("a socket");
+        announce(address);
+        let incoming = UnixListenerStream::new(listener);
+        router.serve_with_incoming(incoming).await
+    } else {
+        // As `Server::serve` does.
+        let incoming = TcpIncoming::bind(address.parse().expect("an address"))
+            .expect("a port")
+            .with_nodelay(Some(true));
+        announce(&incoming.local_addr().expect("bound").to_string());
+        router.serve_with_incoming(incoming).await
+    };
+    served.expect("serves");
+}
+
+/// Tells whoever started it where it is.
+fn announce(address: &str) {
+    println!("{address}");
+    io::stdout().flush().expect("a reader");
 }
 
 struct AllowAll;

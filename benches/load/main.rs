@@ -1,6 +1,6 @@
-//! What a check costs, beside a server that answers every check without looking at it.
+//! What a check costs, beside a server that answers every check without looking at it, and beside Envoy's own filters.
 //!
-//! `cargo bench --bench load [-- --quick] [-- --json FILE]`. The figures of two machines cannot be
+//! `cargo bench --bench load [-- --quick] [-- --only TEXT] [-- --json FILE]`. The figures of two machines cannot be
 //! compared, nor those of two hours on a shared one: what counts are the ratios, taken between
 //! neighbouring measurements of one run. Every answer is checked; a wrong one ends the run.
 #![expect(
@@ -10,7 +10,7 @@
     clippy::as_conversions,
     clippy::cast_possible_truncation,
     clippy::cast_precision_loss,
-    clippy::cast_sign_loss,
+    clippy::format_push_string,
     clippy::disallowed_methods,
     clippy::print_stdout,
     clippy::string_slice,
@@ -20,16 +20,27 @@
 )]
 
 mod bare;
+mod bars;
 mod calls;
 mod client;
+mod comparison;
+mod config;
+mod envoy;
 mod floor;
+mod gateway;
+mod growth;
 mod guard;
+mod http1;
+mod kinds;
+mod lab;
+mod load;
+mod machine;
 mod memory;
+mod mint;
 mod own_tokens;
 mod process;
 mod report;
-mod rules;
-mod scenarios;
+mod sample;
 mod server;
 mod start;
 mod timing;
@@ -56,26 +67,32 @@ use std::{env, path::PathBuf, process::ExitCode};
 
 use clap::Parser;
 
-use crate::{report::Report, server::Server};
+use crate::{
+    lab::{Effort, Lab},
+    report::Report,
+};
 
-/// Measures checks beside a server that does nothing.
+/// Measures checks beside a server that does nothing, and beside what Envoy has itself.
 #[derive(Parser)]
 struct Options {
     /// Cargo passes it to benchmarks.
     #[arg(long, hide = true)]
     bench: bool,
-    /// A few seconds, to see that everything works; the figures mean little.
+    /// To see that everything works; the figures mean little.
     #[arg(long)]
     quick: bool,
     /// Also writes every single figure to a file.
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
-    /// Only scenarios, and parts `memory`, `API tokens`, `access rules` and `start`, whose name contains this.
+    /// What `benches/allocations` has written, to go into that file.
+    #[arg(long, value_name = "FILE")]
+    allocations: Option<PathBuf>,
+    /// Only what has this in its title, as it is printed; `memory`, `start` and `API tokens: timing` are titles, too.
     #[arg(long, value_name = "TEXT", default_value = "")]
     only: String,
-    /// Measurements of each figure; floor and service take turns.
+    /// Measurements of each figure; candidates take turns.
     #[arg(long, value_name = "N")]
-    pairs: Option<usize>,
+    turns: Option<usize>,
     /// Distinct tokens for the memory figure.
     #[arg(long, value_name = "N")]
     tokens: Option<usize>,
@@ -84,28 +101,15 @@ struct Options {
     service: PathBuf,
 }
 
-/// How much is measured.
-#[derive(Clone, Copy)]
-pub struct Effort {
-    /// Measurements of each figure.
-    pub pairs: usize,
-    /// Divides the number of checks of each.
-    pub divisor: usize,
-    /// Distinct tokens for the memory figure.
-    pub tokens: usize,
-    /// Starts.
-    pub starts: usize,
-}
-
 impl Options {
     fn effort(&self) -> Effort {
-        let (pairs, divisor, tokens, starts) = if self.quick {
-            (1, 20, 5_000, 1)
+        let (turns, divisor, tokens, starts) = if self.quick {
+            (1, 50, 5_000, 1)
         } else {
-            (5, 1, 200_000, 9)
+            (5, 1, 1_000_000, 9)
         };
         Effort {
-            pairs: self.pairs.unwrap_or(pairs).max(1),
+            turns: self.turns.unwrap_or(turns).max(1),
             divisor,
             tokens: self.tokens.unwrap_or(tokens),
             starts,
@@ -117,7 +121,7 @@ fn main() -> ExitCode {
     let arguments: Vec<String> = env::args().skip(1).collect();
     match arguments.first().map(String::as_str) {
         // This program is also the servers' other half: see these modules.
-        Some("floor") => return floor::run(),
+        Some("floor") => return floor::run(&arguments[1]),
         Some("guard") => return guard::run(&arguments[1..]),
         _ => {}
     }
@@ -133,38 +137,18 @@ fn main() -> ExitCode {
 }
 
 fn run(options: &Options) {
-    let effort = options.effort();
-    let mut report = Report::new(&options.service, options.quick);
-    report.print_head();
-    let idp = scenarios::provider();
-    let service = Server::service(&options.service, &server::config(&idp.issuer));
-    let idle = service.resident();
-
-    let chosen = scenarios::all(effort.divisor)
-        .into_iter()
-        .filter(|scenario| scenario.name().contains(&options.only));
-    let mut bench = scenarios::Bench::new(&service, &idp, effort);
-    for scenario in chosen {
-        report.add(bench.measure(&scenario));
-    }
-    drop(bench);
-    if "memory".contains(&options.only) {
-        report.remember("idle, after start", idle);
-        memory::measure(&service, &idp, effort, &mut report);
-    }
-    drop(service);
-    if "API tokens".contains(&options.only) {
-        own_tokens::measure(&options.service, &idp.issuer, effort, &mut report);
-        timing::measure(effort);
-    }
-    if "access rules".contains(&options.only) {
-        rules::measure(&options.service, &idp.issuer, effort, &mut report);
-    }
-    if "start".contains(&options.only) {
-        report.starts = start::measure(&options.service, effort.starts);
-    }
-    report.print_end();
+    let report = Report::new(options.quick, options.allocations.as_deref());
+    report.print_head(&options.service);
+    let mut lab = Lab::new(&options.service, &options.only, options.effort(), report);
+    kinds::shapes(&mut lab);
+    kinds::kinds(&mut lab);
+    growth::measure(&mut lab);
+    gateway::measure(&mut lab);
+    memory::measure(&mut lab);
+    start::measure(&mut lab);
+    timing::measure(&lab);
+    lab.report.conclude();
     if let Some(file) = &options.json {
-        report.write(file);
+        lab.report.write(file);
     }
 }

@@ -1,4 +1,4 @@
-//! API tokens: what a check costs with a thousand of them in the store, and with a million.
+//! A store with many API tokens in it.
 
 use std::{path::Path, sync::Arc, time::Instant};
 
@@ -14,84 +14,38 @@ use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
 use super::{
-    Effort,
-    calls::{self, Answerer, Call},
-    client::Shape,
-    report::{Measured, Pair, Report, Sample},
-    server::{self, Server},
+    config,
+    mint::{self, CACHED, Held},
 };
 
-/// Tokens that are used; the others are only there.
-const USED: usize = 64;
-const SIZES: [usize; 2] = [1_000, 1_000_000];
-const SHAPE: Shape = Shape {
-    connections: 4,
-    streams: 4,
-};
-const CALLS: usize = 60_000;
 /// Questions to the store itself.
 const LOOKUPS: usize = 2_000;
 
-/// A store with so many tokens in it, and a service that uses it.
-struct Filled {
-    server: Server,
-    calls: Arc<[Call]>,
-    lookup_us: f64,
+/// The store, its configuration, and the tokens that are used; the others are only there.
+pub struct Stock {
+    pub config: config::Config,
+    pub held: Vec<Held>,
+    /// Microseconds of one question to the store, cold or not.
+    pub lookup_us: f64,
     _directory: TempDir,
 }
 
-/// Floor, service with few, service with many, floor, …
-pub fn measure(binary: &Path, issuer: &str, effort: Effort, report: &mut Report) {
-    let count = CALLS / effort.divisor;
-    let floor = Server::floor();
-    let filled = SIZES.map(|size| Filled::new(binary, issuer, (size / effort.divisor).max(USED)));
-    let mut measured =
-        SIZES.map(|size| Measured::new(format!("API token, one of {size}, 4 x 4"), SHAPE, None));
-    for _ in 0..effort.pairs {
-        for (filled, measured) in filled.iter().zip(&mut measured) {
-            let floor = Sample::take(&floor, Answerer::Floor, SHAPE, &filled.calls, count);
-            let service = Sample::take(
-                &filled.server,
-                Answerer::Service,
-                SHAPE,
-                &filled.calls,
-                count,
-            );
-            measured.pairs.push(Pair {
-                floor,
-                service,
-                bare: None,
-            });
-        }
-    }
-    for measured in measured {
-        report.add(measured);
-    }
-    for (size, filled) in SIZES.iter().zip(&filled) {
-        println!(
-            "  a question to a store of {size:>9} tokens: {:.0} us",
-            filled.lookup_us
-        );
-    }
-}
-
-impl Filled {
-    fn new(binary: &Path, issuer: &str, size: usize) -> Self {
+impl Stock {
+    /// So many tokens in all.
+    pub fn fill(config: config::Config, size: usize) -> Self {
         let directory = TempDir::new().expect("a directory");
         let pepper = directory.path().join("pepper");
         std::fs::write(&pepper, "a pepper of the benchmark, long enough").expect("written");
         let file = directory.path().join("tokens.db");
-        let config = format!(
-            "{}api_tokens:\n  store: \"sqlite://{}\"\n  pepper: {{ file: \"{}\" }}\n",
-            server::config(issuer),
-            file.display(),
-            pepper.display(),
-        );
+        let config = config::Config {
+            api_tokens: Some((file.clone(), pepper)),
+            ..config
+        };
         let runtime = Runtime::new().expect("a runtime");
-        let (tokens, lookup_us) = runtime.block_on(fill(&config, &file, size));
+        let (held, lookup_us) = runtime.block_on(fill(&config.yaml(), &file, size));
         Self {
-            server: Server::service(binary, &config),
-            calls: calls::with_tokens(&tokens),
+            config,
+            held,
             lookup_us,
             _directory: directory,
         }
@@ -99,7 +53,7 @@ impl Filled {
 }
 
 /// Real tokens for the calls, copies of one with other ids for the rest.
-async fn fill(config: &str, file: &Path, size: usize) -> (Vec<(usize, String)>, f64) {
+async fn fill(config: &str, file: &Path, size: usize) -> (Vec<Held>, f64) {
     let config = Config::parse("bench", config, Path::new("/")).expect("a configuration");
     let api_tokens = config.api_tokens.expect("API tokens");
     let store = Store::open(&api_tokens.location, Patience::default())
@@ -120,8 +74,8 @@ async fn fill(config: &str, file: &Path, size: usize) -> (Vec<(usize, String)>, 
     };
     let applications = ["jira".to_owned()];
     let mut tokens = Vec::new();
-    for number in 0..USED {
-        let user = calls::user(number);
+    for number in 0..CACHED.min(size) {
+        let user = mint::user(number);
         let written = Written {
             user: &user,
             name: "bench",
@@ -131,13 +85,14 @@ async fn fill(config: &str, file: &Path, size: usize) -> (Vec<(usize, String)>, 
         };
         let order = desk.rules().order(&written).expect("a good order");
         let issued = desk.issue(order, &by).await.expect("a token");
-        tokens.push((number, issued.token.expose().to_owned()));
+        let text = issued.token.expose().to_owned();
+        tokens.push(Held { user, text });
     }
-    copies(file, size - USED).await;
+    copies(file, size - CACHED).await;
     let begun = Instant::now();
     for number in 0..LOOKUPS {
         // Spread over the whole store.
-        let number = number * (size / LOOKUPS).max(1) % (size - USED).max(1) + 1;
+        let number = number * (size / LOOKUPS).max(1) % (size - CACHED).max(1) + 1;
         let id = ApiTokenId::parse(&format!("{number:012}")).expect("an id");
         store.find(id).await.expect("an answer");
     }

@@ -1,4 +1,4 @@
-//! The two servers, each a process of its own.
+//! The servers, each a process of its own.
 
 use std::{
     env, fs,
@@ -20,13 +20,13 @@ use tempfile::TempDir;
 use super::process::{cpu_nanos, resident_kib};
 
 /// Longest wait for something that must happen; beyond it something hangs.
-const PATIENCE: Duration = Duration::from_mins(1);
+pub const PATIENCE: Duration = Duration::from_mins(1);
 
 /// A running server. It ends when this value is dropped or this process is gone.
 pub struct Server {
-    /// `host:port` of Check.
-    pub grpc: String,
-    /// `host:port` of the admin port; the floor has none.
+    /// `host:port` or `unix:/path`, where it is asked.
+    pub address: String,
+    /// `host:port` of the admin port; the service only.
     pub admin: Option<String>,
     /// When it was started, Unix nanoseconds; the service only.
     pub started: u128,
@@ -37,26 +37,17 @@ pub struct Server {
     stdin: Option<ChildStdin>,
 }
 
-/// One provider with an RSA and an EC key, one application, the defaults for all the rest.
-pub fn config(issuer: &str) -> String {
-    format!(
-        "listen: {{ grpc: 127.0.0.1:0, admin: 127.0.0.1:0 }}\n\
-         log: {{ level: info, format: json }}\n\
-         outbound: {{ allow_loopback_http: true }}\n\
-         shutdown: {{ drain_delay: 0s }}\n\
-         providers:\n  - name: idp\n    jwt: {{ issuer: \"{issuer}\", algorithms: [RS256, ES256] }}\n    \
-         audiences: [jira-api]\n    username: {{ claim: preferred_username }}\n\
-         applications:\n  - name: jira\n    product: jira\n    hosts: [jira.example.com]\n"
-    )
-}
-
 impl Server {
-    /// The floor.
+    /// The floor, over TCP.
     pub fn floor() -> Self {
-        let mut child = Self::helper(&["floor"], Stdio::inherit());
-        let grpc = first_line(&mut child);
+        Self::floor_at("127.0.0.1:0")
+    }
+
+    /// The floor, at an address or a `unix:/path`.
+    pub fn floor_at(address: &str) -> Self {
+        let mut child = Self::helper(&["floor", address], Stdio::inherit());
         Self {
-            grpc,
+            address: first_line(&mut child),
             admin: None,
             started: 0,
             pid: child.id(),
@@ -79,18 +70,26 @@ impl Server {
         let directory = TempDir::new().expect("a directory");
         let file = directory.path().join("config.yaml");
         fs::write(&file, config).expect("written");
-        let text = |path: &Path| path.to_str().expect("UTF-8").to_owned();
-        let arguments = ["guard", &text(binary), "serve", "--config", &text(&file)];
-        let mut child = Self::helper(&arguments, Stdio::piped());
+        let arguments = [text(binary), "serve", "--config", text(&file)];
+        Self::guarded(&arguments, |log| addresses(log, config))
+    }
+
+    /// Another program. `find` reads its standard error up to where it knows the addresses of the server and of its
+    /// admin port.
+    pub fn guarded(
+        command: &[&str],
+        find: impl FnOnce(&mut dyn BufRead) -> (String, String),
+    ) -> Self {
+        let mut child = Self::helper(&[&["guard"], command].concat(), Stdio::piped());
         let begun = first_line(&mut child);
         let (pid, started) = begun.split_once(' ').expect("two numbers");
         let mut log = BufReader::with_capacity(1 << 16, child.stderr.take().expect("piped"));
-        let (grpc, admin) = addresses(&mut log, config);
+        let (address, admin) = find(&mut log);
         let lines = Arc::new(AtomicU64::new(0));
         let counted = Arc::clone(&lines);
         thread::spawn(move || drain(log, &counted));
         Self {
-            grpc,
+            address,
             admin: Some(admin),
             started: started.parse().expect("a number"),
             pid: pid.parse().expect("a number"),
@@ -121,14 +120,7 @@ impl Server {
 
     /// A page of the admin port, head and all.
     pub fn admin_page(&self, path: &str) -> String {
-        let address = self.admin.as_deref().expect("the service");
-        let mut stream = TcpStream::connect(address).expect("the admin port");
-        let request =
-            format!("GET {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\r\n");
-        let mut page = String::new();
-        stream.write_all(request.as_bytes()).expect("sent");
-        stream.read_to_string(&mut page).expect("an answer");
-        page
+        page(self.admin.as_deref().expect("the service"), path)
     }
 
     /// Tokens found in the cache and tokens not found, so far.
@@ -176,6 +168,21 @@ impl Drop for Server {
     }
 }
 
+/// What a server says at a path, head and all.
+pub fn page(address: &str, path: &str) -> String {
+    let mut stream = TcpStream::connect(address).expect("the admin port");
+    let request = format!("GET {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\r\n");
+    let mut page = String::new();
+    stream.write_all(request.as_bytes()).expect("sent");
+    stream.read_to_string(&mut page).expect("an answer");
+    page
+}
+
+/// A path, for a command line.
+pub fn text(path: &Path) -> &str {
+    path.to_str().expect("UTF-8")
+}
+
 fn first_line(child: &mut Child) -> String {
     let mut line = String::new();
     let mut stdout = BufReader::new(child.stdout.take().expect("piped"));
@@ -185,7 +192,7 @@ fn first_line(child: &mut Child) -> String {
 }
 
 /// Reads the log up to the line that tells the ports.
-fn addresses(log: &mut impl BufRead, config: &str) -> (String, String) {
+fn addresses(log: &mut dyn BufRead, config: &str) -> (String, String) {
     let mut seen = String::new();
     loop {
         let mut line = String::new();

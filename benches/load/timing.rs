@@ -6,7 +6,7 @@ use std::{hint::black_box, time::Instant};
 use atlassian_authz::api_token::{ApiToken, IssuedToken, Peppers};
 use rand::{RngExt, SeedableRng, rngs::StdRng};
 
-use super::Effort;
+use super::lab::Lab;
 
 const SAMPLES: usize = 1_000_000;
 /// Where the secret stands in the text of a token.
@@ -35,7 +35,10 @@ impl Class {
 }
 
 /// Guesses that share all but the last character of the secret, and guesses that share none.
-pub fn measure(effort: Effort) {
+pub fn measure(lab: &Lab) {
+    if !lab.wants("API tokens: timing") {
+        return;
+    }
     let mut random = StdRng::seed_from_u64(1);
     let peppers = Peppers::new(&"a pepper of the benchmark, long enough".into()).expect("a pepper");
     let token = IssuedToken::generate(&mut random);
@@ -44,7 +47,7 @@ pub fn measure(effort: Effort) {
     let far = guess(token.expose(), SECRET);
     let guesses = [read(&near), read(&far)];
     let mut classes = [Class::default(), Class::default()];
-    for round in 0..SAMPLES / effort.divisor {
+    for round in 0..SAMPLES / lab.effort.divisor {
         let class = usize::from(random.random::<bool>());
         let begun = Instant::now();
         black_box(peppers.compare(black_box(guesses[class]), &kept));
@@ -57,7 +60,7 @@ pub fn measure(effort: Effort) {
     let [near, far] = classes;
     let t = (near.mean - far.mean) / (near.error() + far.error()).sqrt();
     println!(
-        "  a guess with 42 right characters of 43: {:.1} ns, with none: {:.1} ns, t = {t:.2}",
+        "\nAPI tokens: timing\n  a guess with 42 right characters of 43: {:.1} ns, with none: {:.1} ns, t = {t:.2}",
         near.mean, far.mean
     );
 }
