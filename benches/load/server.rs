@@ -30,7 +30,8 @@ pub struct Server {
     pub admin: Option<String>,
     /// When it was started, Unix nanoseconds; the service only.
     pub started: u128,
-    pid: u32,
+    /// Of the server itself, whoever guards it.
+    pub pid: u32,
     lines: Arc<AtomicU64>,
     child: Child,
     /// Closed, it tells the child to end.
