@@ -43,6 +43,11 @@ pub fn binary() -> PathBuf {
 /// Starts one with this filter.
 pub fn start(filter: &Filter<'_>) -> Server {
     let binary = binary();
+    assert!(
+        binary.exists(),
+        "there is no {}: run scripts/setup.py envoy",
+        binary.display()
+    );
     let directory = TempDir::new().expect("a directory");
     let config = directory.path().join("envoy.json");
     let admin_file = directory.path().join("admin");

