@@ -20,7 +20,7 @@ use super::{
 /// Connections, calls.
 const CONNECTIONS: [(usize, usize); 4] = [(1, 5_000), (8, 16_000), (32, 24_000), (128, 24_000)];
 /// Calls a second, directly and through Envoy.
-const RATES: [u32; 3] = [1_000, 5_000, 10_000];
+const RATES: [u32; 3] = [1_000, 4_000, 8_000];
 const SECONDS: u32 = 2;
 /// A fixed rate on 32 connections; directly with as many streams as could ever be needed.
 const DIRECTLY: (usize, usize) = (4, 64);
