@@ -28,7 +28,7 @@ WITHOUT_TOMCAT := $(if $(filter 1,$(SKIP_TOMCAT)),$(COMMA) WITHOUT Tomcat (SKIP_
 WITHOUT_PROMTOOL := $(if $(filter 1,$(SKIP_PROMTOOL)),$(COMMA) WITHOUT Prometheus (SKIP_PROMTOOL=1))
 WITHOUT_BUILDAH := $(if $(filter 1,$(SKIP_BUILDAH)),$(COMMA) WITHOUT buildah (SKIP_BUILDAH=1))
 
-.PHONY: help demo test test-kubernetes setup lint unit deploy dashboard image bench docs docs-check deny clean
+.PHONY: help demo test test-kubernetes setup lint unit deploy dashboard image bench performance docs docs-check deny clean
 
 help: ## Show this
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 24
@@ -70,6 +70,7 @@ docs-check: ## Does what the pages name exist? Tests, links, commands, metrics
 	cargo build --locked
 	$(PYTHON) tests/docs/check.py --binary $(BINARY)
 	$(PYTHON) tests/docs/test_check.py
+	$(PYTHON) scripts/performance.py --check
 
 test-kubernetes: ## Apply every manifest to a real kube-apiserver with a real etcd (Go builds both: 8 minutes, then 1)
 	@scripts/setup.py deploy-schemas helm etcd kube-apiserver kubectl crds
@@ -80,8 +81,14 @@ dashboard: ## Draw the Grafana dashboard as it shows a minute of real traffic: t
 	cargo build --locked
 	$(PYTHON) tests/deploy/prometheus.py --binary $(BINARY) --seconds 60 --draw target/dashboard.png
 
-bench: ## Cost of a check beside a server that does nothing, as ratios (3 minutes)
-	cargo bench --locked --bench load
+bench: ## Cost of a check beside an empty server and beside Envoy's own filters, as ratios (12 minutes)
+	@scripts/setup.py envoy
+	cargo bench --locked --bench allocations -- --json target/bench/allocations.json
+	cargo bench --locked --bench load -- --allocations target/bench/allocations.json --json target/bench/figures.json
+
+performance: bench ## The same, and write docs/PERFORMANCE.md and its plots anew from what was measured
+	@scripts/setup.py matplotlib
+	$(PYTHON) scripts/performance.py
 
 docs: ## Write docs/CONFIGURATION.md, docs/openapi.json and schema/ anew from the source
 	cargo build --locked
