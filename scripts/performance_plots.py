@@ -151,7 +151,7 @@ def latency(figures):
     for row, (part, way) in zip(all_axes, parts):
         for axes, comparison in zip(row, figures.part(part)):
             for column in comparison["columns"]:
-                points = [statistics.median(values(column, figure)) / 1000 for figure in PERCENTILES]
+                points = [statistics.median(values(column, share)) / 1000 for share in PERCENTILES]
                 candidate = column["candidate"]
                 dashes = "--" if candidate.endswith("Unix socket") else "-"
                 shown[candidate], = axes.plot(range(len(points)), points, dashes, color=COLOURS[candidate], marker="o", markersize=3)
@@ -172,8 +172,8 @@ def memory(figures):
     points = figures.all["memory"]
     tokens = [point["tokens"] / 1000 for point in points]
     figure, axes = pyplot.subplots(figsize=(7.5, 3), layout="constrained")
-    for figure_name, label, style in (("resident_kib", "resident", "-"), ("peak_kib", "highest so far", ":")):
-        axes.plot(tokens, [point[figure_name] / 1024 for point in points], style, color=COLOURS[OURS], label=label)
+    for resident, label, style in (("resident_kib", "resident", "-"), ("peak_kib", "highest so far", ":")):
+        axes.plot(tokens, [point[resident] / 1024 for point in points], style, color=COLOURS[OURS], label=label)
     axes.set_xlabel("1,000 distinct tokens so far")
     axes.set_ylabel("MiB")
     axes.set_ylim(bottom=0)

@@ -3,7 +3,8 @@
 
 use std::{
     env, fs,
-    path::PathBuf,
+    path::{Path, PathBuf},
+    process::Command,
     thread,
     time::{Duration, Instant},
 };
@@ -52,6 +53,7 @@ pub fn start(filter: &Filter<'_>) -> Server {
     let config = directory.path().join("envoy.json");
     let admin_file = directory.path().join("admin");
     fs::write(&config, self::config(filter).to_string()).expect("written");
+    assert_valid(&binary, &config);
     let command = [
         text(&binary),
         "--concurrency",
@@ -76,6 +78,17 @@ pub fn start(filter: &Filter<'_>) -> Server {
         ready.starts_with("HTTP/1.1 200").then_some(())
     });
     server
+}
+
+/// Says what is wrong with a configuration, which an Envoy that ends at once cannot tell us.
+fn assert_valid(binary: &Path, config: &Path) {
+    let checked = Command::new(binary)
+        .args(["--mode", "validate", "--log-level", "error", "-c"])
+        .arg(config)
+        .output()
+        .expect("Envoy starts");
+    let problems = String::from_utf8_lossy(&checked.stderr);
+    assert!(checked.status.success(), "Envoy: {problems}");
 }
 
 /// The port that the kernel has chosen.
