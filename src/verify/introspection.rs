@@ -60,7 +60,8 @@ impl Introspection {
         self.read(&answered)
     }
 
-    fn read(&self, answered: &Answered) -> Result<Claims, CheckError> {
+    /// Reads an answer: the claims of a good token, not yet held against any rule.
+    pub fn read(&self, answered: &Answered) -> Result<Claims, CheckError> {
         match answered.status {
             200 => {}
             401 | 403 if answered.retry_after.is_none() => {
