@@ -3,6 +3,8 @@
 //!
 //! * A token: `@SEAL HEADER|PAYLOAD`, both JSON, or `~` and the text of the part as it shall stand in the token. The seal
 //!   is the name of a key, `none`, or `=` and the text of a signature. What does not begin with `@` is the token itself.
+//! * An API token: `@api NAME|MORE`, what was issued under that name and what stands behind it; `@wrong NAME|` has its id and
+//!   another secret. Behind `Basic` it is `@api USER|NAME`.
 //! * A check: protobuf, or lines of text that [`check`] describes.
 
 use std::{collections::HashMap, sync::LazyLock};
@@ -19,9 +21,14 @@ use aws_lc_rs::{
     rand::SystemRandom,
     signature::{RSA_PKCS1_SHA512, RSA_PSS_SHA256, RsaEncoding},
 };
+use base64::{Engine, engine::general_purpose::STANDARD};
 use prost::Message;
 
-use crate::support::keys::{SigningKey, base64url};
+use crate::{
+    reference::api_token,
+    support::keys::{SigningKey, base64url},
+    world::tokens,
+};
 
 /// The keys of the world.
 pub static RS: LazyLock<SigningKey> = LazyLock::new(SigningKey::rs256);
@@ -71,6 +78,11 @@ pub fn token(data: &[u8]) -> Vec<u8> {
     else {
         return data.to_vec();
     };
+    match seal {
+        b"api" => return [tokens::text(header).as_bytes(), payload].concat(),
+        b"wrong" => return with_another_secret(tokens::text(header)),
+        _ => {}
+    }
     let part = |part: &[u8]| match part.strip_prefix(b"~") {
         Some(text) => text.to_vec(),
         None => base64url(part).into_bytes(),
@@ -81,6 +93,14 @@ pub fn token(data: &[u8]) -> Vec<u8> {
         None => base64url(sign(seal, &signed)).into_bytes(),
     };
     [signed, signature].join(&b'.')
+}
+
+fn with_another_secret(token: &str) -> Vec<u8> {
+    let mut body = token.as_bytes()[..token.len() - 6].to_vec();
+    let last = body.last_mut().expect("a secret");
+    *last = if *last == b'x' { b'y' } else { b'x' };
+    let checksum = api_token::checksum(&body);
+    [body.as_slice(), &checksum].concat()
 }
 
 fn sign(seal: &[u8], message: &[u8]) -> Vec<u8> {
@@ -232,6 +252,11 @@ fn seal_text(value: &mut String) {
 
 fn sealed(value: &[u8]) -> Option<Vec<u8>> {
     let (scheme, recipe) = split(value, b' ')?;
+    if scheme.eq_ignore_ascii_case(b"basic") {
+        let named = Recipe::of(recipe).filter(|recipe| recipe.seal == b"api")?;
+        let pair = [named.header, b":", tokens::text(named.payload).as_bytes()].concat();
+        return Some([scheme, b" ", STANDARD.encode(pair).as_bytes()].concat());
+    }
     let recipe = recipe.starts_with(b"@").then_some(recipe)?;
     Some([scheme, b" ", &token(recipe)].concat())
 }

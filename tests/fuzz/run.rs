@@ -110,6 +110,8 @@ pub fn run(target: &Target) {
             );
         }
     }
+    // Otherwise only refusals would be compared, and a service that refuses everything would pass.
+    assert_ne!(tally::of(target.name).allowed, 0, "no seed passes");
     let executions = number("FUZZ_EXECUTIONS")
         .unwrap_or(EXECUTIONS)
         .div_ceil(target.share);

@@ -1,7 +1,11 @@
 //! A configuration, and beside it the same in the words of the reference.
 
+pub mod tokens;
+
 use std::{
-    path::Path,
+    fs,
+    path::{Path, PathBuf},
+    process,
     sync::{Arc, LazyLock},
     time::Duration,
 };
@@ -63,9 +67,30 @@ pub fn config() -> Config {
 
 fn read(keys_at: &str) -> Config {
     let text = CONFIG.replace(KEYS_AT, keys_at);
-    let config = Config::parse("config.yaml", &text, Path::new("/nonexistent"));
+    let config = Config::parse("config.yaml", &text, &HOME);
     config.unwrap_or_else(|problems| panic!("{problems}"))
 }
+
+/// For what is named by the configuration: the database of API tokens and their pepper. It is this process's own, and
+/// goes when a later one finds it.
+static HOME: LazyLock<PathBuf> = LazyLock::new(|| {
+    let homes = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/fuzz-worlds");
+    fs::create_dir_all(&homes).expect("made");
+    for home in fs::read_dir(&homes).expect("readable").flatten() {
+        if !Path::new("/proc").join(home.file_name()).exists() {
+            // Another process may be at it, too.
+            drop(fs::remove_dir_all(home.path()));
+        }
+    }
+    let home = homes.join(process::id().to_string());
+    fs::create_dir_all(&home).expect("made");
+    fs::write(
+        home.join("pepper"),
+        "not secret: it is made for these targets",
+    )
+    .expect("written");
+    home
+});
 
 /// The same for the reference.
 pub fn world() -> World {
@@ -103,6 +128,7 @@ pub fn world() -> World {
             },
         ],
         applications: applications(),
+        tokens: tokens::issued(),
         now: NOW,
     }
 }
@@ -223,6 +249,7 @@ fn applications() -> Vec<Application> {
         networks: None,
         methods: None,
         scopes: None,
+        denies: None,
     };
     let application = |name, hosts, providers, access| Application {
         name,
@@ -244,6 +271,9 @@ fn applications() -> Vec<Application> {
                 Access {
                     denied_users: &["mallory"],
                     methods: Some(&["GET", "POST", "PUT", "DELETE"]),
+                    denies: Some(|user, path| {
+                        user == "svc-ci" && path.starts_with("/rest/api/2/user")
+                    }),
                     ..open()
                 },
             )
@@ -286,13 +316,13 @@ fn applications() -> Vec<Application> {
     ]
 }
 
-/// The wall stands still. The other clock goes on: it says when keys are fetched again.
-struct WallStandsStill;
+/// The wall stands still, here at [`NOW`]. The other clock goes on: it says when keys are fetched again.
+struct WallStandsStill(i64);
 
 impl Clock for WallStandsStill {
     fn now(&self) -> Now {
         Now {
-            unix_seconds: NOW,
+            unix_seconds: self.0,
             ..SystemClock.now()
         }
     }
@@ -302,6 +332,8 @@ impl Clock for WallStandsStill {
 pub struct Walk {
     runtime: Runtime,
     checks: Arc<Checks>,
+    /// Texts of API tokens, in the order of [`tokens::ORDERS`].
+    texts: Vec<String>,
     _idp: Idp,
 }
 
@@ -319,23 +351,25 @@ impl Walk {
             .enable_all()
             .build();
         let runtime = runtime.expect("a runtime");
-        let checks = runtime.block_on(async {
-            let mut app = App::build(config, Arc::new(WallStandsStill)).expect("builds");
+        let (checks, texts) = runtime.block_on(async {
+            let texts = tokens::issue(read(&idp.issuer)).await;
+            let mut app = App::build(config, Arc::new(WallStandsStill(NOW))).expect("builds");
             app.keep_keys_fresh(&TaskTracker::new());
             app.providers_tried().await;
             assert_eq!(app.provider_problems(), [""; 0]);
-            Arc::clone(app.checks())
+            (Arc::clone(app.checks()), texts)
         });
         Self {
             runtime,
             checks,
+            texts,
             _idp: idp,
         }
     }
 
     /// Asks, and waits for as long as it takes: nothing here is about time.
     pub fn answer(&self, check: CheckRequest) -> Answer {
-        let now = WallStandsStill.now();
+        let now = WallStandsStill(NOW).now();
         let deadline = now.instant + Duration::from_mins(10);
         self.runtime
             .block_on(self.checks.answer(check, now, deadline, None))

@@ -10,6 +10,8 @@ pub fn name(authority: &str) -> Ruling<String> {
     }
     let (host, port) = if let Some(literal) = authority.strip_prefix('[') {
         let end = literal.find(']').ok_or("a bracket that is not closed")?;
+        // RFC 3986 §3.2.2 has addresses in brackets and nothing else. The service reads a name in them as the name: that
+        // chooses no application which the client could not have chosen without them.
         let after = &literal[end + 1..];
         let port = after
             .strip_prefix(':')

@@ -4,14 +4,14 @@
 mod access;
 mod request;
 
-pub use access::{Access, Product};
+pub use access::{Access, Network, Product};
 pub use request::{Line, Request, lines};
 
 use atlassian_authz::pb::envoy::service::auth::v3::CheckRequest;
 
 use super::{
-    Broken, House, Ruling,
-    authorization::{self, Credential},
+    Broken, House, Ruling, api_token,
+    authorization::{self, Credential, User},
     claims::{self, Facts, Rules},
     json::Object,
     jwks::{self, Key},
@@ -23,7 +23,20 @@ use super::{
 pub struct World {
     pub providers: Vec<Provider>,
     pub applications: Vec<Application>,
+    pub tokens: Vec<Token>,
     pub now: i64,
+}
+
+/// An API token that was issued.
+pub struct Token {
+    pub text: String,
+    pub owner: &'static str,
+    pub applications: &'static [&'static str],
+    pub path: Option<&'static str>,
+    pub network: Option<Network>,
+    pub writes: bool,
+    /// Revoked, or expired.
+    pub has_ended: bool,
 }
 
 pub struct Provider {
@@ -128,9 +141,30 @@ fn passes(
             application.access.permits(&known, request)?;
             Ok(Some(known.user))
         }
-        Credential::Own { .. } => Err("no API tokens here"),
+        Credential::Own { token, user } => {
+            let token = issued(&token, &user, world)?;
+            application
+                .access
+                .permits_token(token, application.name, request)?;
+            Ok(Some(token.owner.to_owned()))
+        }
         Credential::Password | Credential::ProductToken if application.native => Ok(None),
         Credential::Password | Credential::ProductToken => Err("the product's own"),
+    }
+}
+
+/// docs/API-TOKENS.md: the whole token, not ended, and beside it its owner, letter for letter, or nobody.
+fn issued<'w>(text: &str, user: &User, world: &'w World) -> Ruling<&'w Token> {
+    api_token::id(text)?;
+    let token = world.tokens.iter().find(|token| token.text == text);
+    let token = token.ok_or("never issued")?;
+    if token.has_ended {
+        return Err("over");
+    }
+    match user {
+        User::Nobody => Ok(token),
+        User::Named(user) if user == token.owner => Ok(token),
+        User::Named(_) | User::Unusable => Err("somebody else's"),
     }
 }
 

@@ -8,7 +8,7 @@ use super::{
         json::{self, Json},
         path,
     },
-    Known, Request,
+    Known, Request, Token,
 };
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -34,32 +34,64 @@ pub struct Access {
     pub methods: Option<&'static [&'static str]>,
     /// `read`, `write`
     pub scopes: Option<(&'static [&'static str], &'static [&'static str])>,
+    /// A rule of `rules`: what it denies, by user and path.
+    pub denies: Option<fn(&str, &str) -> bool>,
 }
 
 impl Access {
     pub fn permits(&self, known: &Known<'_>, request: &Request) -> Ruling<()> {
         let has = |scopes: &[&str]| {
-            scopes
-                .iter()
-                .all(|scope| known.facts.scopes.iter().any(|one| one == scope))
+            let mut scopes = scopes.iter();
+            scopes.all(|scope| known.facts.scopes.iter().any(|one| one == scope))
         };
-        let check = |permitted: bool, why| if permitted { Ok(()) } else { Err(why) };
         check(has(known.provider.required_scopes), "required_scopes")?;
+        self.permits_user(&known.user, groups(known), request)?;
+        if let Some((read, write)) = self.scopes {
+            check(
+                has(if self.reads(request)? { read } else { write }),
+                "access.scopes",
+            )?;
+        }
+        Ok(())
+    }
+
+    /// docs/API-TOKENS.md, "What a token may do". It has no scopes of OAuth, and names no groups.
+    pub fn permits_token(&self, token: &Token, application: &str, request: &Request) -> Ruling<()> {
+        check(
+            token.applications.contains(&application),
+            "another application",
+        )?;
+        check(
+            token
+                .network
+                .is_none_or(|network| is_in(request.source, network)),
+            "another network",
+        )?;
+        if !token.writes || token.path.is_some() {
+            check(path::is_canonical(request.path()), "two readings")?;
+        }
+        let is_below = |path| {
+            let rest = request.path().strip_prefix(path);
+            rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        };
+        check(token.path.is_none_or(is_below), "another path")?;
+        check(token.writes || self.reads(request)?, "only reads")?;
+        self.permits_user(token.owner, None, request)
+    }
+
+    fn permits_user(&self, user: &str, groups: Option<Vec<&str>>, request: &Request) -> Ruling<()> {
         if self.denied_paths {
             check(path::is_canonical(request.path()), "two readings")?;
             check(!self.is_closed(request.path()), "denied_paths")?;
         }
-        let user = known.user.to_ascii_lowercase();
-        check(!self.denied_users.contains(&user.as_str()), "access.users")?;
+        let lower = user.to_ascii_lowercase();
+        check(!self.denied_users.contains(&lower.as_str()), "access.users")?;
         if let Some((allow, read_only)) = self.groups {
-            self.groups_permit(groups(known), (allow, read_only), request)?;
+            self.groups_permit(groups, (allow, read_only), request)?;
         }
         if let Some((allow, deny)) = self.networks {
             let is_in = |network| is_in(request.source, network);
-            check(
-                request.source.is_some() && is_in(allow) && !is_in(deny),
-                "access.networks",
-            )?;
+            check(is_in(allow) && !is_in(deny), "access.networks")?;
         }
         if let Some(methods) = self.methods {
             let method = if request.method == "HEAD" {
@@ -69,11 +101,9 @@ impl Access {
             };
             check(methods.contains(&method), "access.methods")?;
         }
-        if let Some((read, write)) = self.scopes {
-            check(
-                has(if self.reads(request)? { read } else { write }),
-                "access.scopes",
-            )?;
+        if let Some(denies) = self.denies {
+            check(path::is_canonical(request.path()), "two readings")?;
+            check(!denies(user, request.path()), "access.rules")?;
         }
         Ok(())
     }
@@ -170,6 +200,10 @@ fn begins_with(segments: &[&str], prefix: &str) -> bool {
             .iter()
             .zip(wanted)
             .all(|(segment, wanted)| *segment == wanted || (wanted == "*" && is_version(segment)))
+}
+
+fn check(permitted: bool, why: &'static str) -> Ruling<()> {
+    permitted.then_some(()).ok_or(why)
 }
 
 /// `None`: they are unknown.
