@@ -28,7 +28,7 @@ WITHOUT_TOMCAT := $(if $(filter 1,$(SKIP_TOMCAT)),$(COMMA) WITHOUT Tomcat (SKIP_
 WITHOUT_PROMTOOL := $(if $(filter 1,$(SKIP_PROMTOOL)),$(COMMA) WITHOUT Prometheus (SKIP_PROMTOOL=1))
 WITHOUT_BUILDAH := $(if $(filter 1,$(SKIP_BUILDAH)),$(COMMA) WITHOUT buildah (SKIP_BUILDAH=1))
 
-.PHONY: help demo test test-kubernetes setup lint unit deploy dashboard image bench performance docs docs-check deny clean
+.PHONY: help demo test test-kubernetes setup lint unit fuzz deploy dashboard image bench performance docs docs-check deny clean
 
 help: ## Show this
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 24
@@ -53,6 +53,14 @@ lint: ## Format, clippy, documentation: no warnings
 
 unit: ## cargo test
 	cargo test --locked
+
+# Executions of each target against the reference, and seconds of each under libFuzzer.
+FUZZ_EXECUTIONS ?= 50000
+FUZZ_SECONDS ?= 60
+
+fuzz: ## Fuzz every target against a reference implementation, then under libFuzzer where it is installed (20 minutes)
+	FUZZ_EXECUTIONS=$(FUZZ_EXECUTIONS) cargo test --locked --test fuzz -- --nocapture
+	FUZZ_SECONDS=$(FUZZ_SECONDS) fuzz/libfuzzer.sh
 
 deploy: ## Render and validate every manifest, test the alerts, let a real Prometheus scrape the service
 	cargo build --locked
@@ -101,4 +109,4 @@ deny: ## Licences, sources and bans of all dependencies (needs cargo-deny)
 	cargo deny check bans licenses sources
 
 clean: ## Remove what was built and what was installed
-	rm -rf target .tools tests/real/oidc/node_modules tests/deploy/node_modules
+	rm -rf target fuzz/target .tools tests/real/oidc/node_modules tests/deploy/node_modules

