@@ -44,7 +44,7 @@ macro_rules! targets {
 }
 
 targets! {
-    authorization: Text, 1 in 1;
+    authorization: Credential, 1 in 1;
     jws: Token, 1 in 1;
     claims: Json, 1 in 1;
     jwks: Json, 1 in 1;

@@ -3,6 +3,7 @@
 
 mod bytes;
 mod check;
+mod credential;
 mod json;
 mod token;
 
@@ -12,6 +13,7 @@ use proptest::{collection::vec, prelude::*, sample::Index};
 #[derive(Clone, Copy)]
 pub enum Kind {
     Text,
+    Credential,
     Json,
     Token,
     Check,
@@ -71,6 +73,7 @@ impl Stock {
             };
             match kind {
                 Kind::Text => bytes::edit(&mut data, &edit, self),
+                Kind::Credential => credential::edit(&mut data, &edit, self),
                 Kind::Json => json::edit(&mut data, &edit, self),
                 Kind::Token => token::edit(&mut data, &edit, self),
                 Kind::Check => check::edit(&mut data, &edit, self),

@@ -36,18 +36,22 @@ impl Target {
         directory().join("seeds").join(self.name)
     }
 
-    fn stock(&self) -> Stock {
-        let mut files: Vec<PathBuf> = fs::read_dir(self.seeds_at())
-            .expect("a directory of seeds")
+    /// In the order of their names.
+    fn seeds(&self) -> Vec<(PathBuf, Vec<u8>)> {
+        let entries = fs::read_dir(self.seeds_at()).expect("a directory of seeds");
+        let mut files: Vec<PathBuf> = entries
             .map(|entry| entry.expect("an entry").path())
             .collect();
         files.sort();
-        let words = directory().join(format!("dictionaries/{}.dict", self.name));
-        Stock {
-            kind: self.kind,
-            seeds: files.iter().map(|file| read(file)).collect(),
-            words: read_words(&String::from_utf8(read(&words)).expect("text")),
-        }
+        files
+            .into_iter()
+            .map(|file| (file.clone(), read(&file)))
+            .collect()
+    }
+
+    fn words(&self) -> Vec<Vec<u8>> {
+        let file = directory().join(format!("dictionaries/{}.dict", self.name));
+        read_words(&String::from_utf8(read(&file)).expect("text"))
     }
 
     /// What the target says against an input.
@@ -99,17 +103,17 @@ fn number(variable: &str) -> Option<u64> {
 }
 
 pub fn run(target: &Target) {
-    let stock = target.stock();
-    assert!(!stock.seeds.is_empty(), "no seeds");
-    for seed in &stock.seeds {
+    let seeds = target.seeds();
+    for (file, seed) in &seeds {
         if let Some(complaint) = target.complaint(seed) {
-            panic!(
-                "{}\nof the seed {:?}",
-                complaint,
-                String::from_utf8_lossy(seed)
-            );
+            panic!("{complaint}\nof the seed {}", file.display());
         }
     }
+    let stock = Stock {
+        kind: target.kind,
+        seeds: seeds.into_iter().map(|(_, seed)| seed).collect(),
+        words: target.words(),
+    };
     // Otherwise only refusals would be compared, and a service that refuses everything would pass.
     assert_ne!(tally::of(target.name).allowed, 0, "no seed passes");
     let executions = number("FUZZ_EXECUTIONS")

@@ -30,10 +30,7 @@ use crate::{
         username::{Naming, PLAIN},
         walk::{Access, Application, Product, Provider, World},
     },
-    support::{
-        idp::{Answer as Document, Idp, jwks as key_set},
-        keys::SigningKey,
-    },
+    support::idp::{Answer as Document, Idp, jwks as key_set},
 };
 
 /// 2027-01-15T08:00:00Z, in every fuzzed world.
@@ -47,14 +44,14 @@ const KEYS_AT: &str = "http://127.0.0.1:1";
 pub static KEY_SETS: LazyLock<[(&str, String); 3]> = LazyLock::new(key_sets);
 
 fn key_sets() -> [(&'static str, String); 3] {
-    let without_kid = |key: &SigningKey| {
-        let mut jwk = key.jwk("");
-        jwk.as_object_mut().expect("an object").remove("kid");
+    let without = |member: &str, mut jwk: Value| {
+        jwk.as_object_mut().expect("an object").remove(member);
         jwk
     };
     let sets: [(_, Vec<Value>); 3] = [
-        ("rs", vec![RS.jwk("rs-1"), ES.jwk("unused")]),
-        ("es", vec![without_kid(&ES)]),
+        // Without `alg` nothing but the provider's list says which of the algorithms for such a key is meant.
+        ("rs", vec![without("alg", RS.jwk("rs-1")), ES.jwk("unused")]),
+        ("es", vec![without("kid", ES.jwk(""))]),
         ("ed", vec![ED.jwk("ed-1")]),
     ];
     sets.map(|(name, keys)| (name, key_set(&keys)))
@@ -161,6 +158,7 @@ pub fn es_naming() -> Naming {
     Naming {
         claim: "/user/upn",
         strip_domain: Some("corp.example.com"),
+        email_characters: true,
         machines: &[("ci", "svc-ci")],
         ..PLAIN
     }

@@ -10,7 +10,10 @@ use atlassian_authz::pb::envoy::{
 use prost::Message;
 
 use super::{Edit, Stock, bytes, token};
-use crate::recipe;
+use crate::{
+    recipe::{self, Recipe},
+    world,
+};
 
 const METHODS: [&str; 11] = [
     "GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH", "CONNECT", "TRACE", "get", "",
@@ -171,17 +174,49 @@ fn borrow(http: &mut HttpRequest, edit: &Edit, stock: &Stock) {
     }
 }
 
-/// An edit of the token behind `Bearer`.
+/// An edit of the token behind `Bearer`, or of the API token behind either scheme.
 fn credential(http: &mut HttpRequest, edit: &Edit, stock: &Stock) {
     let headers = http.header_map.iter_mut().flat_map(|map| &mut map.headers);
     for header in headers.filter(|header| header.key == "authorization") {
-        let Some(recipe) = header.raw_value.strip_prefix(b"Bearer ") else {
+        let value = header.raw_value.clone();
+        let schemes = [&b"Bearer "[..], b"Basic "];
+        let found = schemes
+            .iter()
+            .find_map(|scheme| Some((scheme, value.strip_prefix(*scheme)?)));
+        let Some((scheme, recipe)) = found else {
             continue;
         };
         let mut recipe = recipe.to_vec();
-        token::edit(&mut recipe, edit, &tokens(stock));
-        header.raw_value = [b"Bearer ", recipe.as_slice()].concat().into();
+        match Recipe::of(&recipe).filter(|recipe| [&b"api"[..], b"wrong"].contains(&recipe.seal)) {
+            Some(own) => recipe = api_token(&own, edit, stock),
+            None => token::edit(&mut recipe, edit, &tokens(stock)),
+        }
+        header.raw_value = [scheme, recipe.as_slice()].concat().into();
     }
+}
+
+/// Another token of the world, another user, another secret, more text.
+fn api_token(recipe: &Recipe<'_>, edit: &Edit, stock: &Stock) -> Vec<u8> {
+    let orders = world::tokens::ORDERS
+        .each_ref()
+        .map(|order| order.name.as_bytes());
+    let (mut header, mut payload) = (recipe.header.to_vec(), recipe.payload.to_vec());
+    let mut seal = recipe.seal;
+    match edit.kind(6) {
+        // A name of a token stands before the bar behind `Bearer`, and after it behind `Basic`.
+        0 if payload.is_empty() => header = edit.choose_other(&orders).unwrap_or(&seal).to_vec(),
+        0 | 1 => payload = edit.choose_other(&orders).unwrap_or(&seal).to_vec(),
+        2 => seal = if seal == b"api" { b"wrong" } else { b"api" },
+        3 => header = header.to_ascii_uppercase(),
+        4 => bytes::edit(&mut header, &edit.inner(6), stock),
+        _ => bytes::edit(&mut payload, &edit.inner(6), stock),
+    }
+    let changed = Recipe {
+        seal,
+        header: &header,
+        payload: &payload,
+    };
+    changed.written()
 }
 
 fn tokens(stock: &Stock) -> Stock {

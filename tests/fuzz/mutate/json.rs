@@ -103,6 +103,7 @@ fn adjust(json: &mut Json, edit: &Edit, stock: &Stock) {
                 *written = new;
             }
         }
+        Json::Text(text) if edit.amount.is_multiple_of(2) => *text = nearly(text, edit.amount / 2),
         Json::Text(text) => {
             let mut raw = text.clone().into_bytes();
             bytes::edit(&mut raw, &edit.inner(12), stock);
@@ -110,6 +111,27 @@ fn adjust(json: &mut Json, edit: &Edit, stock: &Stock) {
         }
         Json::Bool(value) => *value = !*value,
         other => *other = word(edit, stock),
+    }
+}
+
+/// What a careless comparison takes for the same.
+fn nearly(text: &str, amount: u16) -> String {
+    match amount % 8 {
+        0 => format!("{text}/"),
+        1 => format!("{text} "),
+        2 => format!(" {text}"),
+        3 => format!("{text}\0"),
+        4 => text.to_uppercase(),
+        5 => text
+            .chars()
+            .rev()
+            .skip(1)
+            .collect::<Vec<_>>()
+            .into_iter()
+            .rev()
+            .collect(),
+        6 => format!("{text}x"),
+        _ => text.to_lowercase(),
     }
 }
 

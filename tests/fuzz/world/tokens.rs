@@ -13,7 +13,7 @@ use super::{NOW, WALK, WallStandsStill};
 use crate::reference::walk::{Network, Token};
 
 pub struct Order {
-    name: &'static str,
+    pub name: &'static str,
     owner: &'static str,
     applications: &'static [&'static str],
     path: Option<&'static str>,
