@@ -1,6 +1,6 @@
 //! The `:authority` of a request, in the one form that is compared.
 
-use std::fmt;
+use std::{fmt, net::Ipv6Addr};
 
 /// A host name: lower case, without port and trailing dot, naming exactly one host.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -49,6 +49,8 @@ fn without_port(authority: &str) -> Option<&str> {
     let (name, port) = match authority.strip_prefix('[') {
         Some(rest) => {
             let (address, after) = rest.split_once(']')?;
+            // RFC 3986 §3.2.2: nothing but an address stands in brackets.
+            address.parse::<Ipv6Addr>().ok()?;
             match after.strip_prefix(':') {
                 Some(port) => (address, port),
                 None if after.is_empty() => (address, ""),
@@ -97,6 +99,8 @@ mod tests {
             "a/b",
             "[::1",
             "[::1]x",
+            "[jira.example.com]",
+            "[]",
             "jira\u{e9}",
             "a b",
         ] {

@@ -1,5 +1,7 @@
 //! An authority (RFC 3986 §3.2): one host, and perhaps a port.
 
+use std::net::Ipv6Addr;
+
 use super::Ruling;
 
 /// The name in lower case, without port and final dot.
@@ -10,8 +12,9 @@ pub fn name(authority: &str) -> Ruling<String> {
     }
     let (host, port) = if let Some(literal) = authority.strip_prefix('[') {
         let end = literal.find(']').ok_or("a bracket that is not closed")?;
-        // RFC 3986 §3.2.2 has addresses in brackets and nothing else. The service reads a name in them as the name: that
-        // chooses no application which the client could not have chosen without them.
+        if literal[..end].parse::<Ipv6Addr>().is_err() {
+            return Err("no address in brackets (RFC 3986 §3.2.2)");
+        }
         let after = &literal[end + 1..];
         let port = after
             .strip_prefix(':')
