@@ -21,6 +21,11 @@ pub trait Clock: Send + Sync + 'static {
     /// The present moment.
     fn now(&self) -> Now;
 
+    /// The same moment on the clock that never goes back, for those who only measure how long something took.
+    fn instant(&self) -> Instant {
+        self.now().instant
+    }
+
     /// The time on the wall with all its digits, for people who compare it with that of other machines.
     #[expect(
         clippy::disallowed_methods,
@@ -45,6 +50,14 @@ impl Clock for SystemClock {
             unix_seconds: jiff::Timestamp::now().as_second(),
             instant: Instant::now(),
         }
+    }
+
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "this is the one place that reads the clocks"
+    )]
+    fn instant(&self) -> Instant {
+        Instant::now()
     }
 }
 

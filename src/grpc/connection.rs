@@ -1,4 +1,4 @@
-//! What every connection does, of whatever kind: it tells when it was last heard, and writes an answer at once.
+//! What every connection does, of whatever kind: it knows how long its calls have waited, and writes an answer at once.
 
 use std::{
     io,
@@ -28,50 +28,80 @@ use crate::clock::Clock;
 /// call, and an answer that is written at once is never half written when the process is killed.
 pub(super) struct Connection<S> {
     stream: S,
-    heard: Heard,
+    read: LastRead,
     clock: Arc<dyn Clock>,
 }
 
-/// When a connection was last heard. Every call on it finds this among its extensions.
+/// How many calls have had their turn on a thread. Cheap to clone.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Turns(Arc<AtomicU64>);
+
+/// When a connection was last read from. Every call on it finds this among its extensions.
 ///
 /// One thread reads what has come on a connection and then answers the calls in it, one after the other: when a call's
 /// turn comes, this is when its headers were read, however many calls were before it.
 #[derive(Clone, Debug)]
-pub(super) struct Heard(Arc<LastRead>);
+pub(super) struct LastRead(Arc<Reading>);
 
 #[derive(Debug)]
-struct LastRead {
+struct Reading {
     opened: Instant,
-    /// Since then.
+    turns: Turns,
+    /// Since the connection was opened.
     nanoseconds: AtomicU64,
+    /// How many calls had had their turn.
+    turn: AtomicU64,
 }
 
-impl Heard {
-    pub(super) fn new(opened: Instant) -> Self {
-        Self(Arc::new(LastRead {
+/// What a call has waited for.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Queued {
+    /// When its headers were read.
+    pub(super) since: Instant,
+    /// How many calls had their turn before.
+    pub(super) behind: u64,
+}
+
+impl LastRead {
+    pub(super) fn new(opened: Instant, turns: Turns) -> Self {
+        Self(Arc::new(Reading {
             opened,
+            turns,
             nanoseconds: AtomicU64::new(0),
+            turn: AtomicU64::new(0),
         }))
     }
 
     fn set(&self, now: Instant) {
-        let since = now.saturating_duration_since(self.0.opened).as_nanos();
+        let Reading {
+            opened,
+            turns,
+            nanoseconds,
+            turn,
+        } = &*self.0;
+        let since = now.saturating_duration_since(*opened).as_nanos();
         let since = u64::try_from(since).unwrap_or(u64::MAX);
-        self.0.nanoseconds.store(since, Ordering::Relaxed);
+        nanoseconds.store(since, Ordering::Relaxed);
+        turn.store(turns.0.load(Ordering::Relaxed), Ordering::Relaxed);
     }
 
-    /// The moment.
-    pub(super) fn at(&self) -> Instant {
-        self.0.opened + Duration::from_nanos(self.0.nanoseconds.load(Ordering::Relaxed))
+    /// The turn of a call has come.
+    pub(super) fn turn(&self) -> Queued {
+        let turn = self.0.turns.0.fetch_add(1, Ordering::Relaxed);
+        let read = Duration::from_nanos(self.0.nanoseconds.load(Ordering::Relaxed));
+        Queued {
+            since: self.0.opened + read,
+            behind: turn.saturating_sub(self.0.turn.load(Ordering::Relaxed)),
+        }
     }
 }
 
 impl<S> Connection<S> {
-    pub(super) fn new(stream: S, clock: Arc<dyn Clock>) -> Self {
-        let heard = Heard::new(clock.now().instant);
+    pub(super) fn new(stream: S, clock: Arc<dyn Clock>, turns: Turns) -> Self {
+        let read = LastRead::new(clock.instant(), turns);
         Self {
             stream,
-            heard,
+            read,
             clock,
         }
     }
@@ -85,7 +115,7 @@ impl<S: Stream> AsyncRead for Connection<S> {
     ) -> Poll<io::Result<()>> {
         let read = Pin::new(&mut self.stream).poll_read(context, buffer);
         if read.is_ready() {
-            self.heard.set(self.clock.now().instant);
+            self.read.set(self.clock.instant());
         }
         read
     }
@@ -111,9 +141,9 @@ impl<S: Stream> AsyncWrite for Connection<S> {
 }
 
 impl<S: Stream> Connected for Connection<S> {
-    type ConnectInfo = Heard;
+    type ConnectInfo = LastRead;
 
-    fn connect_info(&self) -> Heard {
-        self.heard.clone()
+    fn connect_info(&self) -> LastRead {
+        self.read.clone()
     }
 }

@@ -26,7 +26,7 @@ use tracing::{error, warn};
 
 use super::{
     AuthorizationService,
-    connection::Heard,
+    connection::LastRead,
     message::{self, Unreadable},
 };
 use crate::{
@@ -39,10 +39,12 @@ use crate::{
 
 const CHECK: &str = "/envoy.service.auth.v3.Authorization/Check";
 
-/// Longest wait of a call for its turn. Its thread answers in the order in which calls come: one that has waited for so
-/// long is behind hundreds of others, and so is every one after it. Those that can still be answered in time are only
-/// if the others are not decided at all.
-const LONGEST_WAIT: Duration = Duration::from_millis(50);
+/// Of the time that a call has, the part in which its turn must come. Its thread answers in the order in which calls come:
+/// one that has waited for so long is behind many others, and so is every one after it. Some of them can be
+/// answered in time only if the others are not decided at all. Another quarter may have passed before it was read.
+const SHARE_OF_WAITING: u32 = 4;
+/// With fewer calls before it, it was not for them that a call has waited: the machine had something else to do.
+const MANY: u64 = 16;
 
 /// Answers checks before a gRPC server does.
 #[derive(Clone)]
@@ -88,13 +90,16 @@ impl FailClosedLayer {
         let metrics = &service.metrics;
         let answered = AssertUnwindSafe(async {
             let now = service.clock.now();
-            let heard = call.extensions().get::<Heard>();
-            let arrived = heard.map_or(now.instant, Heard::at);
+            let read = call.extensions().get::<LastRead>();
+            let queued = read.map(LastRead::turn);
+            let arrived = queued.map_or(now.instant, |queued| queued.since);
+            let time = service.time_for(call.headers());
             let waited = now.instant.saturating_duration_since(arrived);
-            if waited > LONGEST_WAIT {
+            let is_behind_many = queued.is_some_and(|queued| queued.behind >= MANY);
+            if is_behind_many && waited > time / SHARE_OF_WAITING {
                 return fallback.unread(waited, now, metrics);
             }
-            match service.serve(call, arrived).await {
+            match service.serve(call, arrived, arrived + time).await {
                 Ok(response) => message::answer(message::framed(&response)),
                 Err(unreadable) => fallback.instead_of(&unreadable, metrics),
             }
@@ -174,31 +179,38 @@ impl Fallback {
 
 #[cfg(test)]
 mod tests {
+    use http::HeaderValue;
     use http_body_util::BodyExt;
     use prost::Message;
 
     use super::*;
     use crate::{
         clock::{Clock, SystemClock},
+        grpc::connection::Turns,
         grpc::service::tests::{a_call, service_without_applications},
         pb::envoy::service::auth::v3::{CheckResponse, check_response::HttpResponse},
     };
 
-    /// The status that the client gets for a call whose turn comes so long after it was read.
-    async fn status_after(waited: Duration) -> i32 {
+    /// The status that the client gets for a call whose turn comes so long after it was read, and after so many others.
+    async fn status_after(waited: Duration, others: u64) -> i32 {
         let service = service_without_applications();
         let identity = IdentityHeader::new("x-remote-user", &[]).expect("a name");
         let layer = FailClosedLayer::new(service, &identity);
+        let read = LastRead::new(SystemClock.instant(), Turns::default());
+        for _ in 0..others {
+            read.turn();
+        }
         let mut call = a_call();
-        call.extensions_mut()
-            .insert(Heard::new(SystemClock.now().instant));
+        let second = HeaderValue::from_static("1S");
+        call.headers_mut().insert("grpc-timeout", second);
+        call.extensions_mut().insert(read);
         tokio::time::advance(waited).await;
 
         let answer = layer.answer(call).await;
 
         let collected = answer.into_body().collect().await.expect("an answer");
         let status = collected.trailers().and_then(|it| it.get("grpc-status"));
-        assert_eq!(status.map(|status| status.as_bytes()), Some(&b"0"[..]));
+        assert_eq!(status.map(HeaderValue::as_bytes), Some(&b"0"[..]));
         let message = collected.to_bytes();
         let response = CheckResponse::decode(&message[5..]).expect("an answer");
         match response.http_response {
@@ -207,13 +219,20 @@ mod tests {
         }
     }
 
+    /// A second, less what Envoy needs, has 247.5 ms of waiting. The call would be 400: it holds no request.
     #[tokio::test(start_paused = true)]
-    async fn a_call_that_has_waited_too_long_for_its_turn_is_answered_503_unread() {
-        // It would be 400: it holds no request.
-        assert_eq!(status_after(LONGEST_WAIT).await, 400);
+    async fn a_call_that_has_waited_long_behind_many_is_answered_503_unread() {
+        assert_eq!(status_after(Duration::from_millis(247), MANY).await, 400);
+        assert_eq!(status_after(Duration::from_millis(248), MANY).await, 503);
+        assert_eq!(status_after(Duration::ZERO, 1_000).await, 400);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_call_that_the_machine_has_kept_waiting_is_decided_if_there_is_time() {
         assert_eq!(
-            status_after(LONGEST_WAIT + Duration::from_millis(1)).await,
-            503
+            status_after(Duration::from_millis(980), MANY - 1).await,
+            400
         );
+        assert_eq!(status_after(Duration::from_millis(991), 0).await, 503);
     }
 }

@@ -19,7 +19,7 @@ use tracing::{error, warn};
 
 use super::{
     FailClosedLayer,
-    connection::Connection,
+    connection::{Connection, Turns},
     listener::{Accepted, Kind, Listener, Stream},
 };
 use crate::{clock::Clock, tls::TlsPort};
@@ -168,10 +168,12 @@ async fn serve<S: Stream>(
     stop: &CancellationToken,
 ) {
     let stop = Arc::new(stop.clone());
+    let turns = Turns::default();
     let servers = lanes.zip(AGES).map(|(connections, share)| {
-        let stop = Arc::clone(&stop);
-        let connections = connections.map(|connection| {
-            connection.map(|stream| Connection::new(stream, Arc::clone(&served.clock)))
+        let (stop, clock) = (Arc::clone(&stop), Arc::clone(&served.clock));
+        let turns = turns.clone();
+        let connections = connections.map(move |connection| {
+            connection.map(|stream| Connection::new(stream, Arc::clone(&clock), turns.clone()))
         });
         Server::builder()
             .max_concurrent_streams(MAX_STREAMS)

@@ -32,15 +32,20 @@ pub struct AuthorizationService {
 }
 
 impl AuthorizationService {
+    /// How long Envoy waits for the answer to a call with these headers, or we do.
+    pub(super) fn time_for(&self, headers: &HeaderMap) -> Duration {
+        time_for(headers, self.checks.load().check_timeout)
+    }
+
     /// Answers a call whose headers came then, with an encoded `CheckResponse`.
     pub(super) async fn serve(
         &self,
         call: http::Request<Body>,
         arrived: Instant,
+        deadline: Instant,
     ) -> Result<Bytes, Unreadable> {
         let checks = self.checks.load();
         let (head, body) = call.into_parts();
-        let deadline = arrived + time_for(&head.headers, checks.check_timeout);
         let check = timeout_at(deadline, message::read(body))
             .await
             .map_err(|_elapsed| Unreadable::Cut)??;
@@ -145,7 +150,9 @@ pub(super) mod tests {
             let timeout = HeaderValue::from_static("200m");
             call.headers_mut().insert("grpc-timeout", timeout);
             tokio::time::sleep_until(arrived + late).await;
-            let answer = service.serve(call, arrived).await.expect("a check");
+            let deadline = arrived + service.time_for(call.headers());
+            let answer = service.serve(call, arrived, deadline).await;
+            let answer = answer.expect("a check");
             let answer = CheckResponse::decode(answer).expect("an answer");
             let denied = match answer.http_response {
                 Some(HttpResponse::DeniedResponse(denied)) => denied,

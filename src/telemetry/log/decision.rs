@@ -3,7 +3,7 @@
 
 use std::{
     fmt::{self, Display},
-    io::Write,
+    io::{self, Write},
     sync::Arc,
     time::{Duration, SystemTime},
 };
@@ -88,7 +88,7 @@ impl DecisionLog {
         if let Some(sink) = &self.sink
             && let Some(share) = self.share(&told.decision.verdict)
         {
-            let line = line(sink.format, sink.clock.wall(), &fields(told, share));
+            let line = line(sink.format, sink.clock.wall(), told, share);
             sink.lines.push(&line);
         }
     }
@@ -118,119 +118,105 @@ enum Value<'a> {
     Path(Path<'a>),
 }
 
-fn fields(told: Told<'_>, share: f64) -> [Field<'_>; 21] {
-    let Told {
-        decision,
-        request,
-        trace,
-        took,
-    } = told;
-    let trail = &decision.trail;
-    let granted = decision.verdict.as_ref();
-    let identity = granted.ok().and_then(Grant::identity);
+/// Everything that a line says, in its order.
+fn fields(told: Told<'_>, share: f64) -> impl Iterator<Item = Field<'_>> {
+    let took = u64::try_from(told.took.as_micros()).unwrap_or(u64::MAX);
+    let rest = [
+        ("trace_id", told.trace.map(Value::Trace)),
+        ("took_us", Some(Value::Number(took))),
+        ("sampled", (share < 1.0).then_some(Value::Share(share))),
+    ];
+    let outcome = outcome(&told.decision.verdict, told.decision.trail.enforcement);
+    let fields = outcome.into_iter().chain(caller(told.decision));
+    fields.chain(request(told.request)).chain(rest)
+}
+
+fn outcome(verdict: &Verdict, enforcement: Enforcement) -> [Field<'_>; 7] {
+    let granted = verdict.is_ok();
     // Of a denial that is only reported, too: that is what the report is for.
-    let denial = verdict::denial(&decision.verdict);
-    let status = |denial: &Denial| u64::from(denial.status().code());
-    let relaxed = trail.enforcement != Enforcement::Enforce;
-    let reported = denial.filter(|_| granted.is_ok());
-    let verdict = if granted.is_ok() { "allow" } else { "deny" };
-    let refused = trail.refused.as_ref();
-    let application = trail.application.as_ref();
-    let client = |text| Value::Client(Harmless(text));
+    let denial = verdict::denial(verdict);
+    let code = denial.map(|denial| u64::from(denial.status().code()));
+    let status = code.filter(|_| !granted).unwrap_or(200);
+    let relaxed = enforcement != Enforcement::Enforce;
     let text = Value::Text;
     [
-        ("verdict", Some(text(verdict))),
         (
-            "status",
-            Some(Value::Number(granted.map_or_else(status, |_| 200))),
+            "verdict",
+            Some(text(if granted { "allow" } else { "deny" })),
         ),
-        (
-            "enforcement",
-            relaxed.then(|| text(trail.enforcement.as_str())),
-        ),
-        (
-            "would_be",
-            reported.map(|denial| Value::Number(status(denial))),
-        ),
-        ("reason", Some(text(response::reason(&decision.verdict)))),
+        ("status", Some(Value::Number(status))),
+        ("enforcement", relaxed.then(|| text(enforcement.as_str()))),
+        ("would_be", code.filter(|_| granted).map(Value::Number)),
+        ("reason", Some(text(response::reason(verdict)))),
         ("code", denial.map(|denial| text(denial.code()))),
         ("detail", denial.map(Value::Denial)),
-        (
-            "user",
-            identity.map(|identity| text(identity.username.as_str())),
-        ),
-        (
-            "refused_user",
-            refused.map(|identity| text(identity.username.as_str())),
-        ),
+    ]
+}
+
+fn caller(decision: &Decision) -> [Field<'_>; 7] {
+    let trail = &decision.trail;
+    let identity = decision.verdict.as_ref().ok().and_then(Grant::identity);
+    let refused = trail.refused.as_ref();
+    let application = trail.application.as_ref();
+    let text = Value::Text;
+    [
+        ("user", identity.map(|it| text(it.username.as_str()))),
+        ("refused_user", refused.map(|it| text(it.username.as_str()))),
         ("provider", trail.provider.as_deref().map(text)),
-        (
-            "application",
-            application.map(|application| text(&application.name)),
-        ),
+        ("application", application.map(|it| text(&it.name))),
         ("credential", Some(text(trail.credential.as_str()))),
         ("token_id", trail.token_id.map(Value::Token)),
         ("cached", Some(Value::Flag(trail.cached))),
-        ("method", request.map(|request| client(&request.method))),
-        ("host", request.map(|request| client(request.host.as_str()))),
-        (
-            "path",
-            request.map(|request| Value::Path(Path(request.path.path()))),
-        ),
-        (
-            "request_id",
-            request.and_then(|request| request.id.as_deref()).map(text),
-        ),
-        ("trace_id", trace.map(Value::Trace)),
-        (
-            "took_us",
-            Some(Value::Number(
-                u64::try_from(took.as_micros()).unwrap_or(u64::MAX),
-            )),
-        ),
-        ("sampled", (share < 1.0).then_some(Value::Share(share))),
+    ]
+}
+
+fn request(request: Option<&Request>) -> [Field<'_>; 4] {
+    let client = |text| Value::Client(Harmless(text));
+    let id = request.and_then(|request| request.id.as_deref());
+    [
+        ("method", request.map(|it| client(&it.method))),
+        ("host", request.map(|it| client(it.host.as_str()))),
+        ("path", request.map(|it| Value::Path(Path(it.path.path())))),
+        ("request_id", id.map(Value::Text)),
     ]
 }
 
 /// As `tracing` would write it.
-fn line(format: Format, at: SystemTime, fields: &[Field<'_>]) -> Vec<u8> {
+fn line(format: Format, at: SystemTime, told: Told<'_>, share: f64) -> Vec<u8> {
     let mut line = Vec::with_capacity(LINE_BYTES);
     let at = Timestamp::try_from(at).unwrap_or_default();
-    let known = fields
-        .iter()
-        .filter_map(|(name, value)| Some((*name, value.as_ref()?)));
+    let write = match format {
+        Format::Json => json,
+        Format::Human => human,
+    };
     // Writing to a Vec cannot fail, and there is a text for every value.
-    drop(match format {
-        Format::Json => json(&mut line, at, known),
-        Format::Human => human(&mut line, at, known),
-    });
+    drop(write(&mut line, at, told, share));
     line.push(b'\n');
     line
 }
 
-fn json<'a>(
-    line: &mut Vec<u8>,
-    at: Timestamp,
-    fields: impl Iterator<Item = (&'static str, &'a Value<'a>)>,
-) -> std::io::Result<()> {
+fn json(line: &mut Vec<u8>, at: Timestamp, told: Told<'_>, share: f64) -> io::Result<()> {
     write!(
         line,
         r#"{{"timestamp":"{at:.6}","level":"INFO","message":"check""#
     )?;
-    for (name, value) in fields {
-        write!(line, r#","{name}":"#)?;
-        serde_json::to_writer(&mut *line, value)?;
+    for (name, value) in fields(told, share) {
+        if let Some(value) = value {
+            write!(line, r#","{name}":"#)?;
+            serde_json::to_writer(&mut *line, &value)?;
+        }
     }
     write!(line, r#","target":"{TARGET}"}}"#)
 }
 
-fn human<'a>(
-    line: &mut Vec<u8>,
-    at: Timestamp,
-    mut fields: impl Iterator<Item = (&'static str, &'a Value<'a>)>,
-) -> std::io::Result<()> {
+fn human(line: &mut Vec<u8>, at: Timestamp, told: Told<'_>, share: f64) -> io::Result<()> {
     write!(line, "{at:.6}  INFO {TARGET}: check")?;
-    fields.try_for_each(|(name, value)| write!(line, " {name}={value}"))
+    for (name, value) in fields(told, share) {
+        if let Some(value) = value {
+            write!(line, " {name}={value}")?;
+        }
+    }
+    Ok(())
 }
 
 impl Display for Value<'_> {

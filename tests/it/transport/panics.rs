@@ -61,6 +61,11 @@ impl Clock for PanickingClock {
         }
         SystemClock.now()
     }
+
+    /// Read by connections, outside of any call.
+    fn instant(&self) -> tokio::time::Instant {
+        SystemClock.instant()
+    }
 }
 
 /// What the child does: the service as `serve` runs it, but for the clock.
