@@ -123,7 +123,7 @@ class Names:
     @classmethod
     def of(cls, root: Path) -> Names:
         names = cls(crates={"std"})
-        for top in ("tests/it", "src"):
+        for top in ("tests/it", "tests/faults", "src"):
             for path in sorted((root / top).rglob("*.rs")):
                 module = list(path.relative_to(root / top).with_suffix("").parts)
                 module = [] if module in (["main"], ["lib"]) else module

@@ -15,6 +15,7 @@
     reason = "tests say what they expect by panicking"
 )]
 
+#[expect(dead_code, reason = "tests/faults uses the rest")]
 mod support;
 
 mod access;
@@ -23,6 +24,7 @@ mod api_tokens;
 mod architecture;
 mod command_line;
 mod envoy_facts;
+mod hours;
 mod keycloak;
 mod opaque_tokens;
 mod provider_faults;

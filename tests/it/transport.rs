@@ -14,6 +14,7 @@
 mod admin;
 mod canary;
 mod deadlines;
+mod descriptors;
 mod drain;
 mod h2;
 mod health;

@@ -200,9 +200,13 @@ impl InProcess {
     }
 
     pub fn make(&self) -> Made {
+        self.make_for("alice")
+    }
+
+    pub fn make_for(&self, user: &str) -> Made {
         let applications = ["jira".to_owned()];
         let written = Written {
-            user: "alice",
+            user,
             name: "one of many",
             expires: "30d",
             applications: &applications,

@@ -36,6 +36,11 @@ impl Running {
         self.output.lock().expect("not poisoned").clone()
     }
 
+    /// Everything written so far, which is then forgotten: for programs that write for hours.
+    pub fn take_output(&self) -> String {
+        std::mem::take(&mut self.output.lock().expect("not poisoned"))
+    }
+
     /// Waits for a line that `find` accepts.
     pub fn wait_for<T>(&mut self, what: &str, find: impl Fn(&str) -> Option<T>) -> T {
         super::eventually(what, || {

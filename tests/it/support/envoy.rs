@@ -9,7 +9,7 @@ use super::{children::Running, client, eventually};
 
 /// A running Envoy.
 pub struct Envoy {
-    _process: Running,
+    process: Running,
     /// `host:port` of the listener.
     pub address: String,
     /// `host:port` of Envoy's own admin interface.
@@ -180,11 +180,16 @@ impl Envoy {
             (client::get(&admin, "/ready", &[]).status == 200).then_some(())
         });
         Self {
-            _process: process,
+            process,
             address,
             admin,
             _directory: directory,
         }
+    }
+
+    /// What it has written since the last time.
+    pub fn take_output(&self) -> String {
+        self.process.take_output()
     }
 
     /// One of Envoy's counters.

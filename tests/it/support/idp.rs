@@ -29,6 +29,10 @@ pub enum Answer {
     Held(String),
     /// Exactly these bytes, then the connection is reset.
     Reset(Vec<u8>),
+    /// 200 with the body that this makes of the request.
+    Made(fn(&Received) -> String),
+    /// 200 with the body that this makes of the request, after a pause.
+    Late(fn(&Received) -> String, Duration),
 }
 
 impl Answer {
@@ -148,12 +152,16 @@ impl Idp {
         self.shared.0.0.lock().unwrap().received.clone()
     }
 
+    /// Forgets what it has received: for tests that go on for hours.
+    pub fn forget(&self) {
+        self.shared.0.0.lock().unwrap().received.clear();
+    }
+
     /// How often a path was asked for.
     pub fn count(&self, path: &str) -> usize {
-        self.received()
-            .iter()
-            .filter(|request| request.path == path)
-            .count()
+        let state = self.shared.0.0.lock().unwrap();
+        let received = state.received.iter();
+        received.filter(|request| request.path == path).count()
     }
 }
 
@@ -211,30 +219,37 @@ impl Shared {
     fn serve_connection(&self, mut stream: TcpStream) {
         let mut reader = BufReader::new(stream.try_clone().expect("a clone"));
         while let Some(request) = read_request(&mut reader) {
-            let Some(answer) = self.answer_to(request) else {
+            let Some(answer) = self.answer_to(&request) else {
                 return;
             };
-            if !self.give(&mut stream, answer) {
+            if !self.give(&mut stream, &request, answer) {
                 return;
             }
         }
     }
 
     /// A stopped provider does not answer on connections that are still open either.
-    fn answer_to(&self, request: Received) -> Option<Answer> {
+    fn answer_to(&self, request: &Received) -> Option<Answer> {
         let mut state = self.0.0.lock().unwrap();
         if state.stopped {
             return None;
         }
-        let answer = state.answer_to(&request);
-        state.received.push(request);
+        let answer = state.answer_to(request);
+        state.received.push(request.clone());
         answer.or_else(|| Some(Answer::status("404 Not Found", &[], "")))
     }
 
     /// Returns whether the connection may be used again.
-    fn give(&self, stream: &mut TcpStream, answer: Answer) -> bool {
+    fn give(&self, stream: &mut TcpStream, request: &Received, answer: Answer) -> bool {
         match answer {
             Answer::Json(body) => stream.write_all(&ok(&body)).is_ok(),
+            Answer::Made(make) => stream.write_all(&ok(&make(request))).is_ok(),
+            Answer::Late(make, pause) => {
+                let state = self.0.0.lock().unwrap();
+                let waited = self.0.1.wait_timeout_while(state, pause, |it| !it.stopped);
+                drop(waited.unwrap());
+                stream.write_all(&ok(&make(request))).is_ok()
+            }
             Answer::Raw(bytes) => {
                 let _ = stream.write_all(&bytes);
                 false

@@ -63,6 +63,10 @@ impl Proxy {
         self.address.to_string()
     }
 
+    pub fn port(&self) -> u16 {
+        self.address.port()
+    }
+
     /// Keeps all connections open and accepts new ones, and carries nothing any more, neither bytes
     /// nor the end of a connection. Peers still see their bytes acknowledged, by this machine.
     pub fn black_hole(&self) {

@@ -71,9 +71,28 @@ impl Service {
         Self::at(file, directory)
     }
 
+    /// Starts with so few file descriptors, and waits until it is ready.
+    pub fn with_descriptors(config: &str, limit: u32) -> Self {
+        let directory = TempDir::new().expect("a directory");
+        let file = directory.path().join("config.yaml");
+        fs::write(&file, whole(config)).expect("written");
+        let mut command = Command::new("sh");
+        command
+            .arg("-c")
+            .arg(format!("ulimit -n {limit}; exec \"$0\" \"$@\""))
+            .arg(env!("CARGO_BIN_EXE_atlassian-authz"));
+        let mut service = Self::run(command, file, directory);
+        service.wait_until_ready();
+        service
+    }
+
     /// Starts with a file that is there, and waits for the ports only.
     pub fn at(file: PathBuf, directory: TempDir) -> Self {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_atlassian-authz"));
+        let command = Command::new(env!("CARGO_BIN_EXE_atlassian-authz"));
+        Self::run(command, file, directory)
+    }
+
+    fn run(mut command: Command, file: PathBuf, directory: TempDir) -> Self {
         command.arg("serve").arg("--config").arg(&file);
         let mut process = Running::start(command);
         let [grpc, admin, health] = process.wait_for("the ports", |line| {
