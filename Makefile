@@ -28,7 +28,7 @@ WITHOUT_TOMCAT := $(if $(filter 1,$(SKIP_TOMCAT)),$(COMMA) WITHOUT Tomcat (SKIP_
 WITHOUT_PROMTOOL := $(if $(filter 1,$(SKIP_PROMTOOL)),$(COMMA) WITHOUT Prometheus (SKIP_PROMTOOL=1))
 WITHOUT_BUILDAH := $(if $(filter 1,$(SKIP_BUILDAH)),$(COMMA) WITHOUT buildah (SKIP_BUILDAH=1))
 
-.PHONY: help demo test test-kubernetes setup lint unit fuzz deploy dashboard image bench performance docs docs-check deny clean
+.PHONY: help demo test test-faults soak fuzz test-kubernetes setup lint unit deploy dashboard image bench performance docs docs-check deny clean
 
 help: ## Show this
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 24
@@ -48,6 +48,7 @@ setup:
 lint: ## Format, clippy, documentation: no warnings
 	cargo fmt --all --check
 	cargo clippy --locked --all-targets -- -D warnings
+	cargo clippy --locked --test faults -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps --document-private-items
 	@scripts/config_docs.py --check
 
@@ -61,6 +62,13 @@ FUZZ_SECONDS ?= 60
 fuzz: ## Fuzz every target against a reference implementation, then under libFuzzer where it is installed (20 minutes)
 	FUZZ_EXECUTIONS=$(FUZZ_EXECUTIONS) cargo test --locked --test fuzz -- --nocapture
 	FUZZ_SECONDS=$(FUZZ_SECONDS) fuzz/libfuzzer.sh
+test-faults: ## What breaks around the service, under load through a real Envoy: docs/FAULTS.md (25 minutes)
+	@scripts/setup.py envoy postgres
+	cargo test --release --locked --test faults -- --test-threads 1 --nocapture --skip soak::
+
+soak: ## Faults at random under load: 3 minutes, or SOAK_MINUTES=1440 for a day
+	@scripts/setup.py envoy postgres
+	cargo test --release --locked --test faults -- --test-threads 1 --nocapture soak::
 
 deploy: ## Render and validate every manifest, test the alerts, let a real Prometheus scrape the service
 	cargo build --locked

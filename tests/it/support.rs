@@ -9,6 +9,8 @@ pub mod git;
 pub mod idp;
 pub mod keys;
 pub mod postgres;
+#[path = "../../benches/load/process.rs"]
+pub mod process;
 pub mod proxy;
 pub mod service;
 pub mod tokens;

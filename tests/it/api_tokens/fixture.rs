@@ -4,6 +4,7 @@ use std::{
     fs,
     process::{Command, Output},
     sync::Arc,
+    time::Duration,
 };
 
 use atlassian_authz::{
@@ -186,8 +187,14 @@ impl InProcess {
             Config::load(&tokens.directory.path().join("config.yaml")).expect("a configuration");
         let api_tokens = config.api_tokens.expect("API tokens");
         let runtime = Runtime::new().expect("a runtime");
+        // It is the services' that is tested, not that of those who make tokens for them.
+        let patience = Patience {
+            acquire: Duration::from_mins(1),
+            statement: Duration::from_mins(1),
+            ..Patience::default()
+        };
         let store = runtime
-            .block_on(Store::open(&api_tokens.location, Patience::default()))
+            .block_on(Store::open(&api_tokens.location, patience))
             .expect("a store");
         let rules = api_tokens.rules(["jira".to_owned()]);
         let desk = desk::Desk::new(

@@ -10,6 +10,7 @@ use super::{
 use crate::support::{
     idp::{Answer, Idp, jwks},
     keys::{base64url, shared_es256, shared_rs256},
+    process::{cpu_nanos, resident_kib},
     service::Service,
 };
 
@@ -349,5 +350,49 @@ fn whatever_a_provider_answers_later_the_keys_in_use_stay_in_use() {
         let outcome = service.check_token(&unknown_kid(&issuer(&idp, name)));
         assert_undecided(&outcome, name);
         assert_eq!(status_of(&service, name)["keys"], 1, "{name}");
+    }
+}
+
+/// Fault 5. What is too large, too deep or too many is given up early: the CPU time is held against that of tokens.
+#[test]
+fn an_answer_that_is_refused_costs_less_than_a_thousand_tokens_and_ten_mebibytes() {
+    const TOKENS: u64 = 300;
+    let heavy = [
+        "ten-megabytes",
+        "endless",
+        "gzip",
+        "html",
+        "duplicates",
+        "deep",
+        "many",
+    ];
+    let (idp, mut cases) = (Idp::start(), all_faults());
+    cases.retain(|(name, ..)| heavy.contains(name));
+    assert_eq!(cases.len(), heavy.len());
+    for name in heavy.into_iter().chain(["healthy"]) {
+        idp.answer(&format!("/{name}/jwks"), Answer::Json(good()));
+    }
+    let mut service = Service::with_config(&config(&idp, &cases));
+    let process = service.process.id();
+    let before = cpu_nanos(process);
+    for _ in 0..TOKENS {
+        let token = fresh(&issuer(&idp, "healthy")).signed();
+        assert_alice(&service.check_token(&token), "healthy");
+    }
+    let token = (cpu_nanos(process) - before) / TOKENS;
+    for (name, answer, error) in &cases {
+        let (_, most) = resident_kib(process);
+        let cpu = cpu_nanos(process);
+        idp.answer(&format!("/{name}/jwks"), answer.clone());
+        let outcome = service.check_token(&unknown_kid(&issuer(&idp, name)));
+        assert_undecided(&outcome, name);
+        expect_error(&service, name, error);
+        let cost = (cpu_nanos(process) - cpu) / token;
+        let grown = resident_kib(process).1 - most;
+        eprintln!("fault 5, {name}: as much CPU time as {cost} tokens, grown by {grown} KiB");
+        assert!(cost < 1000, "{name}: {cost} tokens");
+        assert!(grown < 10 * 1024, "{name}: {grown} KiB");
+        let known = fresh(&issuer(&idp, name)).signed();
+        assert_alice(&service.check_token(&known), name);
     }
 }
