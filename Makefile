@@ -64,7 +64,7 @@ fuzz: ## Fuzz every target against a reference implementation, then under libFuz
 	FUZZ_SECONDS=$(FUZZ_SECONDS) fuzz/libfuzzer.sh
 test-faults: ## What breaks around the service, under load through a real Envoy: docs/FAULTS.md (25 minutes)
 	@scripts/setup.py envoy postgres
-	cargo test --release --locked --test faults -- --test-threads 1 --nocapture --skip soak::
+	ulimit -n "$$(ulimit -H -n)" && cargo test --release --locked --test faults -- --test-threads 1 --nocapture --skip soak::
 
 soak: ## Faults at random under load: 3 minutes, or SOAK_MINUTES=1440 for a day
 	@scripts/setup.py envoy postgres

@@ -17,7 +17,7 @@ use tonic::transport::Channel;
 use crate::support::service::{Check, Outcome};
 
 /// Requests that are under way at the same time, at each replica.
-const UNDER_WAY: u64 = 32;
+const UNDER_WAY: u64 = 8;
 const FEW_UNDER_WAY: u64 = 2;
 
 /// A flood that goes on until it is ended. Each of its requests must be refused.

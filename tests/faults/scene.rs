@@ -137,7 +137,11 @@ impl Scene {
     /// The load before anything breaks: what the rest is held against.
     pub fn quiet(&self) -> Tally {
         let quiet = self.load().seconds(10);
-        quiet.assert_right("before", &ALL, 998_000);
+        quiet.assert_right(
+            "before anything breaks, on a machine that is busy",
+            &ALL,
+            998_000,
+        );
         quiet
     }
 
@@ -279,10 +283,13 @@ fn config(desk: &Desk, [database, keys, asking]: [&Proxy; 3], postgres: &Postgre
         .replacen("api_tokens:", &asked, 1)
 }
 
-/// Envoy waits for 200 ms, as it does unless it is told otherwise.
+/// Envoy waits for 200 ms, as it does unless it is told otherwise; `FAULTS_PATIENCE` is in milliseconds, for machines
+/// that others use, too.
 fn filter(retries: bool) -> Value {
+    let patience = env::var("FAULTS_PATIENCE").ok();
+    let patience: f64 = patience.map_or(200.0, |text| text.parse().expect("a number"));
     let mut filter = json!({
-        "grpc_service": {"timeout": "0.2s"},
+        "grpc_service": {"timeout": format!("{:.3}s", patience / 1000.0)},
         "status_on_error": {"code": "ServiceUnavailable"},
     });
     if retries {
@@ -303,7 +310,7 @@ fn filter(retries: bool) -> Value {
 fn cluster() -> Value {
     json!({
         "lb_policy": "ROUND_ROBIN",
-        "connect_timeout": "0.1s",
+        "connect_timeout": "0.5s",
         "circuit_breakers": {"thresholds": [
             {"max_requests": 10_000, "max_pending_requests": 10_000, "max_retries": 1000}]},
         "health_checks": [{
