@@ -193,6 +193,7 @@ impl Scene {
     fn tell_of_envoy(&self) {
         let counted = [
             "upstream_rq_timeout",
+            "upstream_rq_per_try_timeout",
             "upstream_rq_retry",
             "upstream_cx_connect_fail",
             "upstream_cx_none_healthy",
@@ -288,15 +289,18 @@ fn config(desk: &Desk, [database, keys, asking]: [&Proxy; 3], postgres: &Postgre
 fn filter(retries: bool) -> Value {
     let patience = env::var("FAULTS_PATIENCE").ok();
     let patience: f64 = patience.map_or(200.0, |text| text.parse().expect("a number"));
+    let patience = format!("{:.3}s", patience / 1000.0);
     let mut filter = json!({
-        "grpc_service": {"timeout": format!("{:.3}s", patience / 1000.0)},
+        "grpc_service": {"timeout": patience},
         "status_on_error": {"code": "ServiceUnavailable"},
     });
     if retries {
         filter["grpc_service"]["retry_policy"] = json!({
             "retry_on": "connect-failure,refused-stream,reset,unavailable",
             "num_retries": 1,
-            "retry_back_off": {"base_interval": "0.01s", "max_interval": "0.02s"},
+            // Envoy also gives up each try after `max_interval` (`Utility::convertCoreToRouteRetryPolicy`): less than the
+            // whole time-out would cut off answers that are on their way.
+            "retry_back_off": {"base_interval": "0.01s", "max_interval": patience},
             "retry_host_predicate": [{
                 "name": "envoy.retry_host_predicates.previous_hosts",
                 "typed_config": {"@type": "type.googleapis.com/envoy.extensions.retry.host.previous_hosts.v3.PreviousHostsPredicate"},

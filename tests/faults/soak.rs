@@ -186,8 +186,8 @@ fn revoke(scene: &Scene) {
 
 fn reload(scene: &Scene, at: usize) {
     let replica = &scene.replicas[at];
-    // Another one each time.
-    let hops: u8 = rand::random_range(1..=200);
+    // Another one each time: it starts with 0, as generation 1.
+    let hops = replica.generation() % 2.0;
     replica.reconfigure(&format!(
         "{}client_address: {{ trusted_hops: {hops} }}\nlisten: {{ grpc: {}, admin: {} }}\n",
         scene.config, replica.grpc, replica.admin

@@ -277,7 +277,7 @@ fn a_flood_of_guesses_harms_no_known_token_and_asks_once_for_each() {
     let (_postgres, desk) = database();
     let service = desk.service();
     let made = desk.make(&[]);
-    let good = AtomicUsize::new(0);
+    let (good, begun) = (AtomicUsize::new(0), Instant::now());
     let statuses = thread::scope(|scope| {
         let flood = scope.spawn(|| {
             let mut client = service.asker();
@@ -296,7 +296,9 @@ fn a_flood_of_guesses_harms_no_known_token_and_asks_once_for_each() {
     let count = |status: i32| statuses.iter().filter(|one| **one == status).count();
     assert_eq!(count(401) + count(503), statuses.len());
     let asked = lookups(&service);
-    assert!(asked <= u64::from(GUESSES) + 2, "{asked}");
+    // The known token is read again before it is thirty seconds old.
+    let most = u64::from(GUESSES) + 2 + begun.elapsed().as_secs() / 20;
+    assert!(asked <= most, "{asked}");
     eprintln!(
         "{GUESSES} guesses: {} x 401, {} x 503, {asked} questions; {} good requests beside them, all allowed",
         count(401),
