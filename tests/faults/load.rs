@@ -21,6 +21,12 @@ use crate::{
 
 /// Requests in a second, unless `FAULTS_RPS` says otherwise.
 const RATE: u64 = 500;
+/// Between two looks at what is due.
+const TICK: Duration = Duration::from_millis(5);
+/// Who is not woken for so long was given no turn by the machine, and Envoy's patience ran out meanwhile.
+const STALL: Duration = Duration::from_millis(100);
+/// After that everybody has something to catch up with.
+const SETTLED: Duration = Duration::from_secs(1);
 /// A load that makes no progress for so long has died.
 const PATIENCE: Duration = Duration::from_mins(2);
 
@@ -45,6 +51,8 @@ struct Phases {
     begun: u64,
     ended: u64,
     wrong: Vec<String>,
+    /// When the machine has last stood still.
+    stalled: Option<(Instant, Instant)>,
 }
 
 #[derive(Default)]
@@ -164,8 +172,11 @@ impl Shared {
         now
     }
 
-    fn end(&self, phase: u64, shown: &Shown, came: Came, took: Duration) {
+    fn end(&self, phase: u64, shown: &Shown, came: Came, began: Instant) {
+        let now = Instant::now();
         let mut phases = self.phases.lock().unwrap();
+        let stalled = phases.stalled;
+        let is_disturbed = stalled.is_some_and(|(from, to)| began < to + SETTLED && now > from);
         if let Came::Wrong(what) = &came {
             phases.wrong.push(what.clone());
         }
@@ -175,7 +186,12 @@ impl Shared {
             .get_mut(&phase)
             .expect("requests under way");
         phase.ended += 1;
-        phase.tally.count(shown.class, &shown.expect, came, took);
+        if is_disturbed && matches!(came, Came::Undecided | Came::Unanswered(_)) {
+            phase.tally.disturbed();
+        } else {
+            let took = now - began;
+            phase.tally.count(shown.class, &shown.expect, came, took);
+        }
     }
 }
 
@@ -197,11 +213,18 @@ impl Driver {
 
     async fn drive(self) {
         let client = Client::builder().no_proxy().build().expect("a client");
-        let begin = Instant::now();
-        let mut sent = 0;
-        let mut ticks = tokio::time::interval(Duration::from_millis(5));
+        let mut begin = Instant::now();
+        let (mut sent, mut last) = (0, begin);
+        let mut ticks = tokio::time::interval(TICK);
         while !self.shared.stop.load(Ordering::Acquire) {
             ticks.tick().await;
+            let (before, now) = (last, Instant::now());
+            last = now;
+            if now - before > STALL {
+                self.shared.phases.lock().unwrap().stalled = Some((before, now));
+                // What was missed is not made up for: that would be a flood.
+                begin += now - before;
+            }
             let due = u64::try_from(begin.elapsed().as_millis()).expect("not that long");
             let due = due * self.rate / 1000;
             // One lot at a time belongs to one phase.
@@ -211,8 +234,9 @@ impl Driver {
                 let (client, url) = (client.clone(), self.url.clone());
                 let shared = Arc::clone(&self.shared);
                 tokio::spawn(async move {
-                    let (came, took) = ask(&client, &url, &shown).await;
-                    shared.end(phase, &shown, came, took);
+                    let began = Instant::now();
+                    let came = ask(&client, &url, &shown).await;
+                    shared.end(phase, &shown, came, began);
                 });
             }
             sent = due;
@@ -220,17 +244,15 @@ impl Driver {
     }
 }
 
-/// One request, and what it has led to.
-pub async fn ask(client: &Client, url: &str, shown: &Shown) -> (Came, Duration) {
-    let begin = Instant::now();
+/// What a request has led to.
+async fn ask(client: &Client, url: &str, shown: &Shown) -> Came {
     let request = client.get(url).bearer_auth(&shown.token);
     let request = request.header("x-remote-user", "mallory");
-    let came = match request.send().await {
+    match request.send().await {
         Ok(answer) => judge(answer, &shown.expect).await,
         // Without its URL, which says nothing new.
         Err(error) => Came::Unanswered(error.without_url().to_string()),
-    };
-    (came, begin.elapsed())
+    }
 }
 
 async fn judge(answer: Response, expect: &Expect) -> Came {

@@ -63,6 +63,8 @@ pub struct Tally {
     wrong: Vec<String>,
     /// The first of the rest that is no success, to say what it was.
     notes: Vec<String>,
+    /// Without an answer because the machine stood still: no fault of anybody here.
+    disturbed: u64,
 }
 
 const NOTES: usize = 20;
@@ -103,7 +105,13 @@ impl Tally {
         }
     }
 
+    /// The machine has stood still during a request that got no answer.
+    pub fn disturbed(&mut self) {
+        self.disturbed += 1;
+    }
+
     pub fn add(&mut self, other: &Self) {
+        self.disturbed += other.disturbed;
         for (class, counts) in &other.classes {
             self.classes.entry(*class).or_default().add(counts);
         }
@@ -157,6 +165,10 @@ impl Tally {
         let (right, all) = (self.right(classes), self.requests(classes));
         assert!(all > 0, "{what}: nobody has asked");
         assert!(
+            self.disturbed * 10 <= self.requests(&ALL),
+            "the machine stands still too often: {self}"
+        );
+        assert!(
             right * 1_000_000 >= all * millionths,
             "{what}: {right} of {all} right: {self}"
         );
@@ -202,6 +214,9 @@ impl fmt::Display for Tally {
             of(&[Class::Own]),
             self.wrong.len()
         )?;
+        if self.disturbed > 0 {
+            write!(f, "; {} while the machine stood still", self.disturbed)?;
+        }
         if self.notes.is_empty() {
             return Ok(());
         }
