@@ -62,6 +62,7 @@ FUZZ_SECONDS ?= 60
 fuzz: ## Fuzz every target against a reference implementation, then under libFuzzer where it is installed (20 minutes)
 	FUZZ_EXECUTIONS=$(FUZZ_EXECUTIONS) cargo test --locked --test fuzz -- --nocapture
 	FUZZ_SECONDS=$(FUZZ_SECONDS) fuzz/libfuzzer.sh
+
 test-faults: ## What breaks around the service, under load through a real Envoy: docs/FAULTS.md (25 minutes)
 	@scripts/setup.py envoy postgres
 	ulimit -n "$$(ulimit -H -n)" && cargo test --release --locked --test faults -- --test-threads 1 --nocapture --skip soak::
