@@ -157,6 +157,10 @@ def sessions(c: Config) -> Iterator[str]:
             yield f"{host['name']}: " + ("browsers lose their sessions" if removes else "a product's session outlives the token")
 
 
+def seconds(duration: str) -> float:
+    return float(duration.removesuffix("s"))
+
+
 @check("envoy-survives-a-replica")
 def survives_a_replica(c: Config) -> Iterator[str]:
     retry = c.ext_authz["grpc_service"]["retry_policy"]
@@ -164,6 +168,9 @@ def survives_a_replica(c: Config) -> Iterator[str]:
         yield f"no second try on {retry['retry_on']}"
     if [p["name"] for p in retry.get("retry_host_predicate", [])] != ["envoy.retry_host_predicates.previous_hosts"]:
         yield "a second try may meet the same replica"
+    # Envoy gives up each try after max_interval, whatever the name says.
+    if seconds(retry["retry_back_off"]["max_interval"]) < seconds(c.ext_authz["grpc_service"]["timeout"]):
+        yield "a check that takes long is cut off and asked again"
     cluster = c.cluster(AUTHORIZER)
     (limits,) = cluster["circuit_breakers"]["thresholds"]
     if limits["max_retries"] < 100:

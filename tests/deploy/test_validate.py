@@ -791,6 +791,7 @@ BROKEN_ENVOY: list[tuple[str, str, Callable[[Envoy], Any]]] = [
     ("envoy-sessions-stay-where-they-belong", "no sessions for browsers", lambda c: put(c.manager["route_config"], "response_headers_to_remove", ["Set-Cookie"])),
     ("envoy-sessions-stay-where-they-belong", "no browsers", lambda c: c.hosts.pop()),
     ("envoy-survives-a-replica", "the same one again", lambda c: pop(c.ext_authz["grpc_service"]["retry_policy"], "retry_host_predicate")),
+    ("envoy-survives-a-replica", "cut off", lambda c: put(c.ext_authz["grpc_service"]["retry_policy"]["retry_back_off"], "max_interval", "0.25s")),
     ("envoy-survives-a-replica", "three at a time", lambda c: put(c.cluster("atlassian-authz")["circuit_breakers"]["thresholds"][0], "max_retries", 3)),
     ("envoy-survives-a-replica", "no health", lambda c: pop(c.cluster("atlassian-authz"), "health_checks")),
     ("envoy-survives-a-replica", "HTTP/1.1", lambda c: pop(c.cluster("atlassian-authz"), "typed_extension_protocol_options")),

@@ -1,6 +1,6 @@
 //! The same for providers that are asked about every token: their good, slow and broken days.
 
-use std::{fs, path::PathBuf};
+use std::{fs, path::PathBuf, time::Duration};
 
 use serde_json::json;
 use tempfile::TempDir;
@@ -11,7 +11,7 @@ use atlassian_authz::pb::envoy::service::auth::v3::authorization_client::Authori
 
 use crate::support::{
     client,
-    envoy::Options,
+    envoy::{Envoy, Options, shipped},
     eventually,
     idp::{Answer, Idp},
     service::{Outcome, Service},
@@ -321,6 +321,26 @@ fn envoys_deadline_gets_our_own_answer_while_a_provider_hangs() {
     assert!(upstream.seen().is_empty());
     assert_eq!(envoy.stat("http.ingress.ext_authz.error"), 0);
     assert_eq!(envoy.stat("http.ingress.ext_authz.failure_mode_allowed"), 0);
+}
+
+/// Envoy gives up each try after `retry_back_off.max_interval`: were that less than its timeout, a check that has to
+/// wait for a provider would be cut off, and the provider asked again by another replica.
+#[test]
+fn the_shipped_envoy_waits_for_a_slow_provider_which_is_asked_once() {
+    let asked = Asked::start();
+    let late = Answer::Late(|_| document(&json!({})), Duration::from_millis(500));
+    asked.idp.answer(PATH, late);
+    let service = Service::with_config(&asked.config("      timeout: 900ms\n"));
+    let upstream = Upstream::start();
+    let envoy = Envoy::with_config("envoy.yaml", &shipped(upstream.port, &[&service.grpc]));
+
+    let bearer = "Authorization: Bearer opaque";
+    let host = "jira-api.example.com";
+    let answer = client::request(&envoy.address, "GET", "/rest/api/2/myself", host, &[bearer]);
+
+    assert_eq!(answer.status, 200, "{answer:?}");
+    assert_eq!(asked.idp.count(PATH), 1);
+    assert_eq!(upstream.seen().len(), 1);
 }
 
 #[test]

@@ -31,7 +31,7 @@ fn retrying() -> Value {
     json!({"grpc_service": {"retry_policy": {
         "retry_on": "connect-failure,refused-stream,reset,unavailable",
         "num_retries": 2,
-        "retry_back_off": {"base_interval": "0.025s", "max_interval": "0.25s"},
+        "retry_back_off": {"base_interval": "0.025s", "max_interval": "1s"},
         "retry_host_predicate": [{
             "name": "envoy.retry_host_predicates.previous_hosts",
             "typed_config": {"@type": "type.googleapis.com/envoy.extensions.retry.host.previous_hosts.v3.PreviousHostsPredicate"},
