@@ -17,6 +17,7 @@ use atlassian_authz::pb::envoy::{
     },
 };
 use futures_util::future::join_all;
+use prost::Message;
 use serde_json::Value;
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
@@ -396,6 +397,11 @@ pub struct Outcome {
 }
 
 impl Outcome {
+    /// Of an encoded answer.
+    pub fn read(response: &[u8]) -> Self {
+        Self::of(CheckResponse::decode(response).expect("an answer"))
+    }
+
     pub fn of(response: CheckResponse) -> Self {
         let code = response
             .status
