@@ -45,6 +45,9 @@ fn assert_unharmed(mut service: Service, token: &str) -> String {
         (service.metric(DROPPED) >= 512.0).then_some(())
     });
     assert_eq!(service.check(check()).user(), Some("alice"));
+    eventually("a line about it", || {
+        (lines_with(&service, FAILS) > 0).then_some(())
+    });
     assert_eq!(lines_with(&service, FAILS), 1, "said once, not each time");
     service.process.signal("TERM");
     let (code, output) = end_of(&mut service.process, STOPPED);
