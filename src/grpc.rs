@@ -23,6 +23,7 @@ use crate::{
     request::{Check, Request},
     response::{self, IdentityHeader},
     telemetry::trace::{Arrival, Span},
+    verify::Unavailable,
 };
 
 /// What one configuration says about checks.
@@ -88,6 +89,17 @@ impl Checks {
             request,
             response,
             span,
+        }
+    }
+
+    /// The answer to a check that could not even be read.
+    fn unread(&self, why: Unavailable) -> Answer {
+        let decision = Decision::denied(why);
+        Answer {
+            response: response::encode(&decision, None, &self.identity_header),
+            decision,
+            request: None,
+            span: None,
         }
     }
 

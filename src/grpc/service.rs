@@ -12,7 +12,7 @@ use super::{
     Checks,
     message::{self, Unreadable},
 };
-use crate::{clock::Clock, metrics::Metrics, telemetry::Telemetry};
+use crate::{clock::Clock, metrics::Metrics, telemetry::Telemetry, verify::Unavailable};
 
 /// The answer leaves this much earlier than Envoy stops waiting: a late answer is an error to
 /// Envoy, and `failure_mode_allow` lets errors pass.
@@ -46,12 +46,13 @@ impl AuthorizationService {
     ) -> Result<Bytes, Unreadable> {
         let checks = self.checks.load();
         let (head, body) = call.into_parts();
-        let check = timeout_at(deadline, message::read(body))
-            .await
-            .map_err(|_elapsed| Unreadable::Cut)??;
+        let check = timeout_at(deadline, message::read(body)).await;
         let now = self.clock.now();
         let arrival = self.telemetry.arrival(arrived, &head.headers);
-        let answer = checks.answer(check, now, deadline, arrival).await;
+        let answer = match check {
+            Ok(check) => checks.answer(check?, now, deadline, arrival).await,
+            Err(_elapsed) => checks.unread(Unavailable::Deadline),
+        };
         let answered = self.clock.now().instant;
         let took = answered.saturating_duration_since(now.instant);
         self.metrics.count_decision(&answer.decision, took);
@@ -96,7 +97,7 @@ fn parse_grpc_timeout(text: &str) -> Option<Duration> {
 #[cfg(test)]
 pub(super) mod tests {
     use http::HeaderValue;
-    use http_body_util::Full;
+    use http_body_util::{BodyExt, Full};
     use prost::Message;
 
     use super::*;
@@ -163,6 +164,22 @@ pub(super) mod tests {
 
         assert_eq!(after(Duration::from_millis(190)).await, 400);
         assert_eq!(after(Duration::from_millis(191)).await, 503);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_call_whose_message_does_not_come_is_denied_at_its_deadline() {
+        let service = service_without_applications();
+        let body = Full::new(Bytes::from_static(&[0; 5])).with_trailers(std::future::pending());
+        let call = http::Request::new(Body::new(body));
+        let arrived = SystemClock.instant();
+        let deadline = arrived + service.time_for(call.headers());
+
+        let answer = service.serve(call, arrived, deadline).await;
+
+        assert_eq!(SystemClock.instant(), deadline);
+        let answer = CheckResponse::decode(answer.expect("an answer")).expect("an answer");
+        let reason = answer.dynamic_metadata.expect("metadata").fields["reason"].clone();
+        assert_eq!(reason, prost_types::Value::from("deadline"));
     }
 
     #[test]
