@@ -20,7 +20,7 @@ from checks import Checks
 CONTENT = "/image"
 CA_CERTIFICATES = "/etc/ssl/certs/ca-certificates.crt"
 # Sources that the dependency layer writes as empty files.
-STUBBED = {"src/main.rs", "src/lib.rs", "build.rs", "benches/load/main.rs"}
+STUBBED = {"src/main.rs", "src/lib.rs", "build.rs", "benches/load/main.rs", "benches/allocations/main.rs", "tests/faults/main.rs"}
 
 
 @dataclass
