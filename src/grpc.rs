@@ -14,7 +14,6 @@ use bytes::Bytes;
 use tokio::time::Instant;
 
 pub use fail_closed::FailClosedLayer;
-pub use message::MAX_MESSAGE_BYTES;
 pub use service::AuthorizationService;
 
 use crate::{
@@ -93,13 +92,13 @@ impl Checks {
     }
 
     /// The answer to a check that could not even be read.
-    fn unread(&self, why: Unavailable) -> Answer {
+    fn unread(&self, why: Unavailable, arrival: Option<Arrival>) -> Answer {
         let decision = Decision::denied(why);
         Answer {
             response: response::encode(&decision, None, &self.identity_header),
             decision,
             request: None,
-            span: None,
+            span: arrival.map(|arrival| arrival.span(None)),
         }
     }
 

@@ -93,13 +93,14 @@ impl FailClosedLayer {
             let read = call.extensions().get::<LastRead>();
             let queued = read.map(LastRead::turn);
             let arrived = queued.map_or(now.instant, |queued| queued.since);
-            let time = service.time_for(call.headers());
+            let checks = service.checks.load();
+            let time = checks.time_for(call.headers());
             let waited = now.instant.saturating_duration_since(arrived);
             let is_behind_many = queued.is_some_and(|queued| queued.behind >= MANY);
             if is_behind_many && waited > time / SHARE_OF_WAITING {
                 return fallback.unread(waited, now, metrics);
             }
-            match service.serve(call, arrived, arrived + time).await {
+            match service.serve(&checks, call, arrived, arrived + time).await {
                 Ok(response) => message::answer(message::framed(&response)),
                 Err(unreadable) => fallback.instead_of(&unreadable, metrics),
             }

@@ -13,7 +13,7 @@ use tonic::body::Body;
 use crate::request::Check;
 
 /// Largest `CheckRequest`. Envoy's own limit on headers is 60 KiB by default.
-pub const MAX_MESSAGE_BYTES: usize = 1024 * 1024;
+const MAX_MESSAGE_BYTES: usize = 1024 * 1024;
 /// Whether the message is compressed, and how long it is.
 const PREFIX_BYTES: usize = 5;
 

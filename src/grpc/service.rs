@@ -32,26 +32,21 @@ pub struct AuthorizationService {
 }
 
 impl AuthorizationService {
-    /// How long Envoy waits for the answer to a call with these headers, or we do.
-    pub(super) fn time_for(&self, headers: &HeaderMap) -> Duration {
-        time_for(headers, self.checks.load().check_timeout)
-    }
-
     /// Answers a call whose headers came then, with an encoded `CheckResponse`.
     pub(super) async fn serve(
         &self,
+        checks: &Checks,
         call: http::Request<Body>,
         arrived: Instant,
         deadline: Instant,
     ) -> Result<Bytes, Unreadable> {
-        let checks = self.checks.load();
         let (head, body) = call.into_parts();
         let check = timeout_at(deadline, message::read(body)).await;
         let now = self.clock.now();
         let arrival = self.telemetry.arrival(arrived, &head.headers);
         let answer = match check {
             Ok(check) => checks.answer(check?, now, deadline, arrival).await,
-            Err(_elapsed) => checks.unread(Unavailable::Deadline),
+            Err(_elapsed) => checks.unread(Unavailable::Deadline, arrival),
         };
         let answered = self.clock.now().instant;
         let took = answered.saturating_duration_since(now.instant);
@@ -62,7 +57,13 @@ impl AuthorizationService {
     }
 }
 
-/// From the headers of the call to its answer.
+impl Checks {
+    /// How long Envoy waits for the answer to a call with these headers, or we do.
+    pub(super) fn time_for(&self, headers: &HeaderMap) -> Duration {
+        time_for(headers, self.check_timeout)
+    }
+}
+
 fn time_for(headers: &HeaderMap, longest: Duration) -> Duration {
     let asked = headers
         .get("grpc-timeout")
@@ -151,8 +152,9 @@ pub(super) mod tests {
             let timeout = HeaderValue::from_static("200m");
             call.headers_mut().insert("grpc-timeout", timeout);
             tokio::time::sleep_until(arrived + late).await;
-            let deadline = arrived + service.time_for(call.headers());
-            let answer = service.serve(call, arrived, deadline).await;
+            let checks = service.checks.load();
+            let deadline = arrived + checks.time_for(call.headers());
+            let answer = service.serve(&checks, call, arrived, deadline).await;
             let answer = answer.expect("a check");
             let answer = CheckResponse::decode(answer).expect("an answer");
             let denied = match answer.http_response {
@@ -172,9 +174,10 @@ pub(super) mod tests {
         let body = Full::new(Bytes::from_static(&[0; 5])).with_trailers(std::future::pending());
         let call = http::Request::new(Body::new(body));
         let arrived = SystemClock.instant();
-        let deadline = arrived + service.time_for(call.headers());
+        let checks = service.checks.load();
+        let deadline = arrived + checks.time_for(call.headers());
 
-        let answer = service.serve(call, arrived, deadline).await;
+        let answer = service.serve(&checks, call, arrived, deadline).await;
 
         assert_eq!(SystemClock.instant(), deadline);
         let answer = CheckResponse::decode(answer.expect("an answer")).expect("an answer");

@@ -49,17 +49,12 @@ impl Headers {
         joined: Vec<Pair>,
     ) -> Result<Self, MalformedRequest> {
         let raw = raw.unwrap_or_default().headers;
-        let lines: Vec<_> = if raw.is_empty() {
+        let lines: Result<Vec<_>, _> = if raw.is_empty() {
             joined.into_iter().map(from_joined).collect()
         } else {
             raw.into_iter().map(from_raw).collect()
         };
-        let is_text = |line: &Header| std::str::from_utf8(&line.name).is_ok();
-        if lines.iter().all(is_text) {
-            Ok(Self(lines))
-        } else {
-            Err(MalformedRequest::NotText)
-        }
+        lines.map(Self)
     }
 
     /// Every line of the header `name`, in order.
@@ -95,19 +90,74 @@ impl Headers {
     }
 }
 
-fn from_raw(header: HeaderValue) -> Header {
+fn from_raw(header: HeaderValue) -> Result<Header, MalformedRequest> {
     // Envoy fills `raw_value` and leaves `value` empty.
     let value = if header.raw_value.is_empty() {
-        header.value
+        text(header.value)?
     } else {
         header.raw_value
     };
-    Header {
-        name: header.key,
-        value,
+    let name = text(header.key)?;
+    Ok(Header { name, value })
+}
+
+fn from_joined(Pair { key, value }: Pair) -> Result<Header, MalformedRequest> {
+    let (name, value) = (text(key)?, text(value)?);
+    Ok(Header { name, value })
+}
+
+/// What protobuf declares as text must be some.
+fn text(bytes: Bytes) -> Result<Bytes, MalformedRequest> {
+    match std::str::from_utf8(&bytes) {
+        Ok(_) => Ok(bytes),
+        Err(_) => Err(MalformedRequest::NotText),
     }
 }
 
-fn from_joined(Pair { key, value }: Pair) -> Header {
-    Header { name: key, value }
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const BAD: &[u8] = b"\xff\xfe";
+
+    fn raw(key: &'static [u8], value: &'static [u8], raw_value: &'static [u8]) -> HeaderMap {
+        let header = HeaderValue {
+            key: key.into(),
+            value: value.into(),
+            raw_value: raw_value.into(),
+        };
+        HeaderMap {
+            headers: vec![header],
+        }
+    }
+
+    fn pair(key: &'static [u8], value: &'static [u8]) -> Pair {
+        Pair {
+            key: key.into(),
+            value: value.into(),
+        }
+    }
+
+    #[test]
+    fn text_that_is_no_text_is_refused_and_raw_values_may_be_any_bytes() {
+        for (raw, joined) in [
+            (Some(raw(BAD, b"", b"x")), vec![]),
+            (Some(raw(b"x", BAD, b"")), vec![]),
+            (None, vec![pair(BAD, b"x")]),
+            (None, vec![pair(b"x", BAD)]),
+        ] {
+            let refused = Headers::from_check(raw, joined).err();
+            assert_eq!(refused, Some(MalformedRequest::NotText));
+        }
+        let read = Headers::from_check(Some(raw(b"x", b"", BAD)), vec![]).expect("a header");
+        assert_eq!(read.named("X").next().expect("a line").value, BAD);
+    }
+
+    /// Envoy joins lines of one name; two entries for one key come from somebody else, and stay two.
+    #[test]
+    fn two_entries_for_one_header_are_two_lines() {
+        let twice = vec![pair(b"authorization", b"a"), pair(b"authorization", b"b")];
+        let read = Headers::from_check(None, twice).expect("headers");
+        assert_eq!(read.named("authorization").count(), 2);
+    }
 }

@@ -14,8 +14,6 @@ use crate::{
 
 /// RFC 9110 §11.5; names the gateway, not the product.
 const REALM: &str = "atlassian-authz";
-/// RFC 7617.
-const BASIC: &str = "Basic realm=\"atlassian-authz\", charset=\"UTF-8\"";
 /// Seconds: long enough to spare a provider, short enough for a rotated key.
 const RETRY_AFTER: &str = "2";
 
@@ -43,7 +41,9 @@ pub(super) fn response(to: &mut Message, denial: &Denial, trail: &Trail) {
         header("www-authenticate", &challenge);
     }
     if trail.takes_basic && denial.status() == DenialStatus::Unauthorized {
-        header("www-authenticate", BASIC);
+        // RFC 7617
+        let challenge = format!("Basic realm=\"{REALM}\", charset=\"UTF-8\"");
+        header("www-authenticate", &challenge);
     }
     if denial.status() == DenialStatus::ServiceUnavailable {
         header("retry-after", RETRY_AFTER);

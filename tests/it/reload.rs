@@ -87,7 +87,7 @@ fn a_file_that_is_refused_changes_nothing_and_says_why() {
 #[test]
 fn why_a_file_is_refused_gives_no_secret_away() {
     let idp = Idp::start();
-    let service = Service::start(&idp);
+    let mut service = Service::start(&idp);
     let usual = config_for(&idp);
     for broken in [
         format!("{usual}api_tokens: {{ store: 'postgres://u:CANARY@db.example/t', pepper: CANARY }}\n"),
@@ -105,7 +105,7 @@ fn why_a_file_is_refused_gives_no_secret_away() {
         for page in ["/statusz", "/metrics"] {
             assert!(!service.admin_page(page).1.contains("CANARY"), "{page}: {broken}");
         }
-        assert!(!service.process.output().contains("CANARY"), "{broken}");
+        assert!(!service.log().contains("CANARY"), "{broken}");
     }
 }
 
@@ -256,7 +256,7 @@ fn a_service_that_is_told_to_go_does_not_wait_for_a_reload() {
     });
     service.process.signal("TERM");
     assert_eq!(service.process.wait().code(), Some(0));
-    let lines = service.process.output();
+    let lines = service.log();
     let told = lines
         .lines()
         .filter_map(|line| serde_json::from_str::<Value>(line).ok());

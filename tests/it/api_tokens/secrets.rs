@@ -102,7 +102,7 @@ fn nothing_that_can_be_read_holds_a_usable_token() {
     let mut readable: Vec<(String, Vec<u8>)> = pages
         .map(|page| ("a page".to_owned(), page.into_bytes()))
         .into();
-    readable.push(("the log".to_owned(), service.process.output().into_bytes()));
+    readable.push(("the log".to_owned(), service.log().into_bytes()));
     for entry in fs::read_dir(desk.directory()).expect("a directory") {
         let path = entry.expect("an entry").path();
         if path.to_string_lossy().contains("tokens.db") {

@@ -45,7 +45,7 @@ fn redirects_are_never_followed() {
         assert!(service.metric(&metric) >= 1.0, "{name}");
     }
     trap.assert_untouched();
-    assert!(!service.process.output().contains(CANARY));
+    assert!(!service.log().contains(CANARY));
 }
 
 /// A provider's name, a discovery document that lies, and how it must be refused. `{issuer}` stands
@@ -152,7 +152,7 @@ fn a_discovery_document_cannot_lead_us_astray() {
         service.admin_page("/statusz").1,
         service.admin_page("/metrics").1,
     ];
-    for text in pages.iter().chain([&service.process.output()]) {
+    for text in pages.iter().chain([&service.log()]) {
         assert!(
             !text.contains(CANARY) && !text.contains("169.254"),
             "{text}"

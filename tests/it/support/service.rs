@@ -64,6 +64,16 @@ impl Service {
         service
     }
 
+    /// The log up to now. Lines are written a moment late, but in their order: what comes after all others is waited for.
+    pub fn log(&mut self) -> String {
+        let mark = format!("/mark-{}", rand::random::<u64>());
+        self.check(Check::get(&mark).build());
+        self.process.wait_for("the mark in the log", |line| {
+            line.contains(&mark).then_some(())
+        });
+        self.process.output()
+    }
+
     /// Starts and waits for the ports only.
     pub fn unready(config: &str) -> Self {
         let directory = TempDir::new().expect("a directory");

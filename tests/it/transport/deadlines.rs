@@ -98,6 +98,47 @@ fn a_check_that_cannot_be_decided_in_time_is_denied_in_time() {
     }
 }
 
+/// More than can be decided in time: some calls are answered unread, none is let through that way, and it is over with
+/// the flood.
+#[test]
+fn calls_that_have_waited_long_behind_many_are_denied_unread() {
+    let idp = Idp::start();
+    let mut service = Service::start(&idp);
+    let check = |number: usize| {
+        let token = Token::of(&idp.issuer).claim("jti", number).signed();
+        Check::get("/x").bearer(&token).build()
+    };
+    let checks: Vec<_> = (0..400).map(check).collect();
+    let mut line = Connection::open(&service.grpc);
+
+    let timeout = [("grpc-timeout", b"30m".as_slice())];
+    let calls: Vec<_> = checks.iter().map(|it| line.check(it, &timeout)).collect();
+    let mut unread = 0_u32;
+    for _ in &calls {
+        let outcome = match line.end_of_any(&calls) {
+            Ended::Message(message) => Outcome::of(*message),
+            // The client's own patience is over.
+            Ended::NoMessage | Ended::Reset => continue,
+            Ended::Closed => panic!("the connection was closed"),
+        };
+        match (outcome.status, outcome.reason()) {
+            (200, _) => assert_eq!(outcome.user(), Some("alice")),
+            (503, "overloaded") => unread += 1,
+            (503, "deadline") => {}
+            _ => panic!("{outcome:?}"),
+        }
+    }
+
+    assert!(unread > 0, "nothing was too much");
+    let counter = "atlassian_authz_decisions_total{application=\"\",provider=\"\",status=\"503\",reason=\"overloaded\",enforcement=\"enforce\"}";
+    let counted = service.metric(counter);
+    assert!(counted >= f64::from(unread), "{counted} of {unread}");
+    assert_eq!(service.check(check(400)).user(), Some("alice"));
+    let log = service.log();
+    let told = log.matches("are answered 503 unread").count();
+    assert!((1..20).contains(&told), "{told} lines about {unread} calls");
+}
+
 #[test]
 fn an_envoy_that_fails_open_gets_the_denial_before_it_gives_up() {
     let idp = Idp::start();
