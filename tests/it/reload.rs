@@ -256,7 +256,7 @@ fn a_service_that_is_told_to_go_does_not_wait_for_a_reload() {
     });
     service.process.signal("TERM");
     assert_eq!(service.process.wait().code(), Some(0));
-    let lines = service.log();
+    let lines = service.process.output();
     let told = lines
         .lines()
         .filter_map(|line| serde_json::from_str::<Value>(line).ok());
