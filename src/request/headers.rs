@@ -39,6 +39,11 @@ impl Header {
         // It has been looked at before.
         std::str::from_utf8(&self.name).unwrap_or_default()
     }
+
+    /// The same, for who compares in a way of their own.
+    pub fn name_bytes(&self) -> &[u8] {
+        &self.name
+    }
 }
 
 impl Headers {

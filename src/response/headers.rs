@@ -80,14 +80,15 @@ impl IdentityHeader {
     pub(super) fn aliases_in<'h>(&self, headers: &'h Headers) -> impl Iterator<Item = &'h str> {
         headers
             .iter()
+            .filter(|header| !header.is(&self.name) && self.protects(header.name_bytes()))
             .map(Header::name)
-            .filter(|name| !name.eq_ignore_ascii_case(&self.name) && self.protects(name))
     }
 
-    fn protects(&self, name: &str) -> bool {
-        self.protected.iter().any(|protected| {
-            protected.len() == name.len() && protected.bytes().eq(name.bytes().map(folded_byte))
-        })
+    fn protects(&self, name: &[u8]) -> bool {
+        let folded = || name.iter().copied().map(folded_byte);
+        self.protected
+            .iter()
+            .any(|protected| protected.len() == name.len() && protected.bytes().eq(folded()))
     }
 }
 

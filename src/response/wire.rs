@@ -83,13 +83,17 @@ impl Message {
     pub(super) fn message(&mut self, tag: u32, write: impl FnOnce(&mut Self)) {
         encode_key(tag, WireType::LengthDelimited, &mut self.0);
         let begin = self.0.len();
+        // Room for its length, which is known afterwards and seldom needs more.
+        self.0.put_u8(0);
         write(self);
-        // Its length stands before it, and is known now.
-        let length = self.0.len() - begin;
-        encode_varint(u64::try_from(length).unwrap_or(u64::MAX), &mut self.0);
-        if let Some(message) = self.0.get_mut(begin..) {
-            message.rotate_left(length);
+        let length = self.0.len() - begin - 1;
+        if let (Ok(short @ ..0x80), Some(room)) = (u8::try_from(length), self.0.get_mut(begin)) {
+            *room = short;
+            return;
         }
+        let mut varint = Vec::new();
+        encode_varint(u64::try_from(length).unwrap_or(u64::MAX), &mut varint);
+        self.0.splice(begin..=begin, varint);
     }
 
     /// Fields that were written before.

@@ -26,27 +26,43 @@ const JIRA: [&str; 4] = [
 /// HTTP access tokens and SSH keys, of users and of repositories.
 const BITBUCKET: [&str; 3] = ["/rest/access-tokens", "/rest/keys", "/rest/ssh"];
 
-/// What is closed in one application.
+/// What is closed in one application. Looked through for every request, so in segments.
 #[derive(Clone, Debug, Default)]
 pub struct DeniedPaths {
     /// Below the context path.
-    of_product: Vec<&'static str>,
+    of_product: Vec<Segments>,
     /// As the operator has written them.
-    own: Vec<PathPrefix>,
+    own: Vec<Segments>,
+}
+
+/// A prefix of whole segments.
+#[derive(Clone, Debug)]
+struct Segments(Box<[Box<str>]>);
+
+impl Segments {
+    fn of(prefix: &str) -> Self {
+        let prefix = prefix.strip_prefix('/').unwrap_or(prefix);
+        Self(prefix.split('/').map(Box::from).collect())
+    }
+
+    fn begin(&self, path: &str) -> bool {
+        below(path, &self.0).is_some()
+    }
 }
 
 impl DeniedPaths {
     /// These, and the product's defaults if they are wanted.
-    pub fn new(product: Option<Product>, own: Vec<PathPrefix>) -> Self {
+    pub fn new(product: Option<Product>, own: &[PathPrefix]) -> Self {
         let special: &[&str] = match product {
             Some(Product::Jira) => &JIRA,
             Some(Product::Bitbucket) => &BITBUCKET,
             Some(Product::Confluence) | None => &[],
         };
         let everywhere: &[&str] = if product.is_some() { &EVERYWHERE } else { &[] };
+        let of_product = everywhere.iter().chain(special);
         Self {
-            of_product: everywhere.iter().chain(special).copied().collect(),
-            own,
+            of_product: of_product.map(|prefix| Segments::of(prefix)).collect(),
+            own: own.iter().map(|it| Segments::of(it.as_str())).collect(),
         }
     }
 
@@ -59,17 +75,12 @@ impl DeniedPaths {
     /// reached in a spelling that no list has.
     pub fn contain(&self, path: CanonicalPath<'_>, context_path: &str) -> bool {
         let path = path.as_str();
-        let is_own = |prefix: &PathPrefix| below(path, prefix.as_str()).is_some();
-        if self.own.iter().any(is_own) {
+        if self.own.iter().any(|prefix| prefix.begin(path)) {
             return true;
         }
-        let is_closed = |rest: &str| {
-            self.of_product
-                .iter()
-                .any(|prefix| below(rest, prefix).is_some())
-        };
-        if !context_path.is_empty() {
-            return below(path, context_path).is_some_and(is_closed);
+        let is_closed = |rest: &str| self.of_product.iter().any(|prefix| prefix.begin(rest));
+        if let Some(context) = context_path.strip_prefix('/') {
+            return below(path, context.split('/')).is_some_and(is_closed);
         }
         // Without a context path in the configuration the product may still have one.
         let behind_first = path
@@ -80,28 +91,37 @@ impl DeniedPaths {
     }
 }
 
-/// What follows a prefix of whole segments: nothing, or what begins with `/`. `latest` is every version of an API.
-fn below<'p>(path: &'p str, prefix: &str) -> Option<&'p str> {
+/// What follows these segments: nothing, or what begins with `/`. `latest` is every version of an API.
+fn below(path: &str, segments: impl IntoIterator<Item = impl AsRef<str>>) -> Option<&str> {
     let mut rest = path;
     // Whether the next segment is a version: it comes after `rest` and the name of the API.
     let mut after_rest = None;
-    for wanted in prefix.strip_prefix('/')?.split('/') {
-        let segment = rest.strip_prefix('/')?;
-        let end = segment.find('/').unwrap_or(segment.len());
-        let (segment, behind) = segment.split_at_checked(end)?;
+    for wanted in segments {
+        let wanted = wanted.as_ref();
         let is_version = after_rest == Some(1);
-        let is_same = segment.eq_ignore_ascii_case(wanted);
-        let is_alike = is_version && ApiVersion::may_be_one(segment, wanted);
-        if !is_same && !is_alike {
-            return None;
-        }
+        rest =
+            behind(rest, wanted).or_else(|| behind_version(rest, wanted).filter(|_| is_version))?;
         after_rest = match after_rest {
             Some(count) => Some(count + 1),
-            None => segment.eq_ignore_ascii_case("rest").then_some(0),
+            None => wanted.eq_ignore_ascii_case("rest").then_some(0),
         };
-        rest = behind;
     }
     Some(rest)
+}
+
+/// What follows this segment at the beginning of a path.
+fn behind<'p>(path: &'p str, wanted: &str) -> Option<&'p str> {
+    let (segment, rest) = path.strip_prefix('/')?.split_at_checked(wanted.len())?;
+    let ends = rest.is_empty() || rest.starts_with('/');
+    (ends && segment.eq_ignore_ascii_case(wanted)).then_some(rest)
+}
+
+/// What follows another spelling of this version at the beginning of a path.
+fn behind_version<'p>(path: &'p str, wanted: &str) -> Option<&'p str> {
+    let path = path.strip_prefix('/')?;
+    let end = path.find('/').unwrap_or(path.len());
+    let (segment, rest) = path.split_at_checked(end)?;
+    ApiVersion::may_be_one(segment, wanted).then_some(rest)
 }
 
 #[cfg(test)]
@@ -111,7 +131,7 @@ mod tests {
     use super::*;
 
     fn denied(product: Product, context: &str, path: &str) -> bool {
-        let denied = DeniedPaths::new(Some(product), Vec::new());
+        let denied = DeniedPaths::new(Some(product), &[]);
         CanonicalPath::parse(path).is_some_and(|path| denied.contain(path, context))
     }
 
@@ -170,17 +190,17 @@ mod tests {
     fn the_operators_own_paths_count_with_and_without_the_defaults() {
         let own = || vec![PathPrefix::parse("/rest/admin").expect("a path")];
         let path = |text| CanonicalPath::parse(text).expect("canonical");
-        let alone = DeniedPaths::new(None, own());
+        let alone = DeniedPaths::new(None, &own());
         assert!(alone.contain(path("/rest/admin/x"), "") && !alone.contain(path("/rest/pat"), ""));
-        let both = DeniedPaths::new(Some(Product::Jira), own());
+        let both = DeniedPaths::new(Some(Product::Jira), &own());
         assert!(both.contain(path("/Rest/Admin"), "") && both.contain(path("/rest/pat"), ""));
-        assert!(DeniedPaths::new(None, Vec::new()).is_empty());
+        assert!(DeniedPaths::new(None, &[]).is_empty());
     }
 
     #[test]
     fn the_latest_version_of_an_api_is_every_version() {
         let denied = |rule: &str, path: &str| {
-            let denied = DeniedPaths::new(None, vec![PathPrefix::parse(rule).expect("a path")]);
+            let denied = DeniedPaths::new(None, &[PathPrefix::parse(rule).expect("a path")]);
             denied.contain(CanonicalPath::parse(path).expect("canonical"), "")
         };
         for (rule, path) in [
@@ -206,8 +226,9 @@ mod tests {
         #[test]
         fn looking_never_panics_and_a_longer_list_never_opens_a_path(path in "/[a-z/.%é]{0,30}", more in "/[a-z]{1,4}") {
             if let Some(path) = CanonicalPath::parse(&path) {
-                let few = DeniedPaths::new(Some(Product::Jira), Vec::new());
-                let many = DeniedPaths::new(Some(Product::Jira), PathPrefix::parse(&more).into_iter().collect());
+                let few = DeniedPaths::new(Some(Product::Jira), &[]);
+                let more: Vec<_> = PathPrefix::parse(&more).into_iter().collect();
+                let many = DeniedPaths::new(Some(Product::Jira), &more);
                 prop_assert!(!few.contain(path, "") || many.contain(path, ""));
             }
         }

@@ -183,7 +183,7 @@ impl Resolver<'_> {
                 ),
             }
         }
-        DeniedPaths::new(product, own)
+        DeniedPaths::new(product, &own)
     }
 
     fn context_path(&mut self, pointer: &str, application: &schema::Application) -> String {

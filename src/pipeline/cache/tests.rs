@@ -282,3 +282,9 @@ fn a_refusal_ends_what_was_remembered_of_the_token() {
     assert_eq!(hit(&cache, key, now), Some(false), "revoked meanwhile");
     assert_eq!(hit(&cache, key, later(now, 6, 6)), None);
 }
+
+#[test]
+fn a_fingerprint_is_written_in_hex() {
+    let fingerprint = Fingerprint([0, 9, 0x0a, 0x9f, 0xa0, 0xab, 0xf0, 0xff]);
+    assert_eq!(fingerprint.to_string(), "00090a9fa0abf0ff");
+}

@@ -298,7 +298,7 @@ fn users_of(application: &mut Application) -> &mut AllowDeny<BTreeSet<String>> {
 /// Restrictions, each of a kind of its own or narrower than one before.
 fn restrictions() -> Vec<fn(&mut Application)> {
     vec![
-        |app| app.denied_paths = DeniedPaths::new(Some(Product::Jira), Vec::new()),
+        |app| app.denied_paths = DeniedPaths::new(Some(Product::Jira), &[]),
         |app| {
             users_of(app).allow = Some(set(&["alice", "bob"]));
         },

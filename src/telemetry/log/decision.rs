@@ -202,7 +202,9 @@ fn json(line: &mut Vec<u8>, at: Timestamp, told: Told<'_>, share: f64) -> io::Re
     )?;
     for (name, value) in fields(told, share) {
         if let Some(value) = value {
-            write!(line, r#","{name}":"#)?;
+            line.extend_from_slice(b",\"");
+            line.extend_from_slice(name.as_bytes());
+            line.extend_from_slice(b"\":");
             serde_json::to_writer(&mut *line, &value)?;
         }
     }
