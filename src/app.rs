@@ -32,7 +32,7 @@ use crate::{
     clock::Clock,
     config::{Config, Listen, Shutdown},
     grpc::{
-        AuthorizationService, Checks, FailClosedLayer,
+        AuthorizationService, Checks, FailClosed,
         server::{Served, Workers},
     },
     inspect::Inspector,
@@ -42,6 +42,7 @@ use crate::{
         Logging, Telemetry,
         trace::{Exporter, Tracer},
     },
+    tls::TlsPort,
 };
 
 pub use error::{AppError, ServeError};
@@ -157,8 +158,11 @@ impl App {
         let readiness = Readiness::new().await;
         let draining = CancellationToken::new();
         let workers = Workers::start(
-            &self.served(&service, &readiness)?,
-            &ports.grpc.kind(secured.grpc.clone()),
+            &self.served(
+                &service,
+                &readiness,
+                ports.grpc.secured_by(secured.grpc.clone()),
+            )?,
             &draining,
         );
         let workers = Arc::new(workers.map_err(ServeError::Threads)?);
@@ -216,19 +220,21 @@ impl App {
         &self,
         service: &AuthorizationService,
         readiness: &Readiness,
+        tls: Option<TlsPort>,
     ) -> Result<Served, ServeError> {
         let reflection = tonic_reflection::server::Builder::configure()
             .register_encoded_file_descriptor_set(FILE_DESCRIPTOR_SET)
             .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
             .build_v1()?;
+        let others = Routes::new(readiness.server())
+            .add_service(reflection)
+            .prepare();
         let identity = &self.generation.checks.identity_header;
         Ok(Served {
-            checks: FailClosedLayer::new(service.clone(), identity),
-            others: Routes::new(readiness.server())
-                .add_service(reflection)
-                .prepare(),
+            calls: FailClosed::new(service.clone(), identity, others),
             clock: Arc::clone(&self.surroundings.clock),
             max_connection_age: self.generation.shutdown.max_connection_age,
+            tls,
         })
     }
 

@@ -1,11 +1,14 @@
 //! Step 1, the edge: Envoy's call comes in, an answer goes out, whatever happens in between.
 
+mod calls;
 mod connection;
 mod fail_closed;
+mod http2;
 pub mod listener;
 mod message;
 pub mod server;
 mod service;
+pub mod stream;
 pub mod trial;
 
 use std::{sync::Arc, time::Duration};
@@ -13,7 +16,7 @@ use std::{sync::Arc, time::Duration};
 use bytes::Bytes;
 use tokio::time::Instant;
 
-pub use fail_closed::FailClosedLayer;
+pub use fail_closed::FailClosed;
 pub use service::AuthorizationService;
 
 use crate::{

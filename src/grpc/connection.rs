@@ -15,19 +15,18 @@ use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     time::Instant,
 };
-use tonic::transport::server::Connected;
 
-use super::listener::Stream;
+use super::stream::Stream;
 use crate::clock::Clock;
 
-/// A served connection.
+/// A served connection, as its HTTP/2 server sees it.
 ///
 /// It does not offer vectored writes. Where they are offered, h2 hands the message of an answer to the kernel from where
 /// it lies, and the trailers, which end the answer, with a second system call. Where they are not, it gathers the frames
 /// of small messages, and so whole answers, in one buffer first. Copying some hundred bytes is cheaper than a system
 /// call, and an answer that is written at once is never half written when the process is killed.
-pub(super) struct Connection<S> {
-    stream: S,
+pub(super) struct Connection {
+    stream: Stream,
     read: LastRead,
     clock: Arc<dyn Clock>,
 }
@@ -36,10 +35,10 @@ pub(super) struct Connection<S> {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Turns(Arc<AtomicU64>);
 
-/// When a connection was last read from. Every call on it finds this among its extensions.
+/// When a connection was last read from. Cheap to clone.
 ///
-/// One thread reads what has come on a connection and then answers the calls in it, one after the other: when a call's
-/// turn comes, this is when its headers were read, however many calls were before it.
+/// A thread reads what has come on a connection, finds the calls in it, and then answers them, one after the other. When a
+/// call is found, this is when its headers were read.
 #[derive(Clone, Debug)]
 pub(super) struct LastRead(Arc<Reading>);
 
@@ -51,6 +50,15 @@ struct Reading {
     nanoseconds: AtomicU64,
     /// How many calls had had their turn.
     turn: AtomicU64,
+}
+
+/// A call that has been found.
+#[derive(Debug)]
+pub(super) struct Arrived {
+    since: Instant,
+    turns: Turns,
+    /// How many calls had had their turn.
+    turn: u64,
 }
 
 /// What a call has waited for.
@@ -85,20 +93,30 @@ impl LastRead {
         turn.store(turns.0.load(Ordering::Relaxed), Ordering::Relaxed);
     }
 
-    /// The turn of a call has come.
-    pub(super) fn turn(&self) -> Queued {
-        let turn = self.0.turns.0.fetch_add(1, Ordering::Relaxed);
+    /// A call has been found in what was read.
+    pub(super) fn arrived(&self) -> Arrived {
         let read = Duration::from_nanos(self.0.nanoseconds.load(Ordering::Relaxed));
-        Queued {
+        Arrived {
             since: self.0.opened + read,
-            behind: turn.saturating_sub(self.0.turn.load(Ordering::Relaxed)),
+            turns: self.0.turns.clone(),
+            turn: self.0.turn.load(Ordering::Relaxed),
         }
     }
 }
 
-impl<S> Connection<S> {
-    pub(super) fn new(stream: S, clock: Arc<dyn Clock>, turns: Turns) -> Self {
-        let read = LastRead::new(clock.instant(), turns);
+impl Arrived {
+    /// The turn of the call has come.
+    pub(super) fn turn(self) -> Queued {
+        let turn = self.turns.0.fetch_add(1, Ordering::Relaxed);
+        Queued {
+            since: self.since,
+            behind: turn.saturating_sub(self.turn),
+        }
+    }
+}
+
+impl Connection {
+    pub(super) fn new(stream: Stream, read: LastRead, clock: Arc<dyn Clock>) -> Self {
         Self {
             stream,
             read,
@@ -107,7 +125,7 @@ impl<S> Connection<S> {
     }
 }
 
-impl<S: Stream> AsyncRead for Connection<S> {
+impl AsyncRead for Connection {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -122,7 +140,7 @@ impl<S: Stream> AsyncRead for Connection<S> {
 }
 
 /// `is_write_vectored` stays `false`, as it is for every writer that does not say otherwise.
-impl<S: Stream> AsyncWrite for Connection<S> {
+impl AsyncWrite for Connection {
     fn poll_write(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -137,13 +155,5 @@ impl<S: Stream> AsyncWrite for Connection<S> {
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.stream).poll_shutdown(context)
-    }
-}
-
-impl<S: Stream> Connected for Connection<S> {
-    type ConnectInfo = LastRead;
-
-    fn connect_info(&self) -> LastRead {
-        self.read.clone()
     }
 }

@@ -7,27 +7,28 @@
 
 use std::{
     any::Any,
-    convert::Infallible,
+    error::Error,
     panic::AssertUnwindSafe,
     sync::{
         Arc,
         atomic::{AtomicI64, Ordering},
     },
-    task::{Context, Poll},
     time::Duration,
 };
 
 use bytes::Bytes;
-use futures_util::{FutureExt, future::BoxFuture};
+use futures_util::FutureExt;
 use http::{Request, Response};
-use tonic::body::Body;
-use tower::{Layer, Service};
+use http_body_util::Either;
+use hyper::body::Body;
+use tonic::{Status, service::Routes};
+use tower::Service;
 use tracing::{error, warn};
 
 use super::{
     AuthorizationService,
-    connection::LastRead,
-    message::{self, Unreadable},
+    connection::Arrived,
+    message::{self, Reply, Unreadable},
 };
 use crate::{
     clock::Now,
@@ -46,20 +47,14 @@ const SHARE_OF_WAITING: u32 = 4;
 /// With fewer calls before it, it was not for them that a call has waited: the machine had something else to do.
 const MANY: u64 = 16;
 
-/// Answers checks before a gRPC server does.
+/// Answers calls: checks, and whatever else there is. Cheap to clone.
 #[derive(Clone)]
-pub struct FailClosedLayer(Arc<Front>);
+pub struct FailClosed(Arc<Front>);
 
 struct Front {
     service: AuthorizationService,
     fallback: Fallback,
-}
-
-/// A gRPC server behind [`FailClosedLayer`].
-#[derive(Clone)]
-pub struct FailClosed<S> {
-    checks: FailClosedLayer,
-    others: S,
+    others: Routes,
 }
 
 struct Fallback {
@@ -70,9 +65,9 @@ struct Fallback {
     told: AtomicI64,
 }
 
-impl FailClosedLayer {
-    /// Prepares the answers that need no decision.
-    pub fn new(service: AuthorizationService, identity: &IdentityHeader) -> Self {
+impl FailClosed {
+    /// Prepares the answers that need no decision. `others`: the other gRPC services.
+    pub fn new(service: AuthorizationService, identity: &IdentityHeader, others: Routes) -> Self {
         let message = |why: Unavailable| {
             let undecided = Decision::denied(why);
             message::framed(&response::encode(&undecided, None, identity))
@@ -82,79 +77,78 @@ impl FailClosedLayer {
             overloaded: message(Unavailable::Overloaded),
             told: AtomicI64::new(i64::MIN),
         };
-        Self(Arc::new(Front { service, fallback }))
+        Self(Arc::new(Front {
+            service,
+            fallback,
+            others,
+        }))
     }
 
-    async fn answer(self, call: Request<Body>) -> Response<Body> {
-        let Front { service, fallback } = &*self.0;
+    /// Answers a call, whatever happens.
+    pub(super) async fn answer<B>(self, call: Request<B>, arrived: Arrived) -> Response<Reply>
+    where
+        B: Body<Data = Bytes> + Send + 'static,
+        B::Error: Into<Box<dyn Error + Send + Sync>>,
+    {
+        let Front {
+            service,
+            fallback,
+            others,
+        } = &*self.0;
+        if call.uri().path() != CHECK {
+            // In a box: they are rare, and every call would take the room of the largest.
+            return Box::pin(answer_other(others.clone(), call)).await;
+        }
         let metrics = &service.metrics;
+        // One expression: a future that has a name first takes its room twice.
         let answered = AssertUnwindSafe(async {
             let now = service.clock.now();
-            let read = call.extensions().get::<LastRead>();
-            let queued = read.map(LastRead::turn);
-            let arrived = queued.map_or(now.instant, |queued| queued.since);
+            let queued = arrived.turn();
             let checks = service.checks.load();
             let time = checks.time_for(call.headers());
-            let waited = now.instant.saturating_duration_since(arrived);
-            let is_behind_many = queued.is_some_and(|queued| queued.behind >= MANY);
-            if is_behind_many && waited > time / SHARE_OF_WAITING {
+            let waited = now.instant.saturating_duration_since(queued.since);
+            if queued.behind >= MANY && waited > time / SHARE_OF_WAITING {
                 return fallback.unread(waited, now, metrics);
             }
-            match service.serve(&checks, call, arrived, arrived + time).await {
+            let deadline = queued.since + time;
+            let served = service.serve(&checks, call, queued.since, deadline).await;
+            match served {
                 Ok(response) => message::answer(message::framed(&response)),
                 Err(unreadable) => fallback.instead_of(&unreadable, metrics),
             }
-        });
-        let answered = answered.catch_unwind().await;
+        })
+        .catch_unwind()
+        .await;
         answered.unwrap_or_else(|panic| fallback.after(&*panic, metrics))
     }
 }
 
-impl<S> Layer<S> for FailClosedLayer {
-    type Service = FailClosed<S>;
-
-    fn layer(&self, others: S) -> FailClosed<S> {
-        FailClosed {
-            checks: self.clone(),
-            others,
-        }
-    }
-}
-
-impl<S> Service<Request<Body>> for FailClosed<S>
+/// Answers a call that is no check.
+async fn answer_other<B>(mut others: Routes, call: Request<B>) -> Response<Reply>
 where
-    S: Service<Request<Body>, Response = Response<Body>, Error = Infallible>,
-    S::Future: Send + 'static,
+    B: Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<Box<dyn Error + Send + Sync>>,
 {
-    type Response = Response<Body>;
-    type Error = Infallible;
-    type Future = BoxFuture<'static, Result<Response<Body>, Infallible>>;
-
-    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        self.others.poll_ready(context)
-    }
-
-    fn call(&mut self, call: Request<Body>) -> Self::Future {
-        if call.uri().path() == CHECK {
-            Box::pin(self.checks.clone().answer(call).map(Ok))
-        } else {
-            Box::pin(self.others.call(call))
-        }
-    }
+    let answered = others.call(call.map(tonic::body::Body::new));
+    let answer = match AssertUnwindSafe(answered).catch_unwind().await {
+        Ok(Ok(answer)) => answer,
+        Err(_panic) => Status::internal("it panicked").into_http(),
+    };
+    answer.map(Either::Right)
 }
 
 impl Fallback {
-    fn undecided(&self) -> Response<Body> {
+    fn undecided(&self) -> Response<Reply> {
         message::answer(self.undecided.clone())
     }
 
-    fn instead_of(&self, unreadable: &Unreadable, metrics: &Metrics) -> Response<Body> {
+    fn instead_of(&self, unreadable: &Unreadable, metrics: &Metrics) -> Response<Reply> {
         warn!(%unreadable, "a check could not be read and is answered 503");
         metrics.count_replaced_error();
         self.undecided()
     }
 
-    fn after(&self, panic: &(dyn Any + Send), metrics: &Metrics) -> Response<Body> {
+    fn after(&self, panic: &(dyn Any + Send), metrics: &Metrics) -> Response<Reply> {
         // The message of a panic may hold a value: only its size is logged. The panic hook has
         // already logged the place.
         error!(
@@ -165,7 +159,7 @@ impl Fallback {
         self.undecided()
     }
 
-    fn unread(&self, waited: Duration, now: Now, metrics: &Metrics) -> Response<Body> {
+    fn unread(&self, waited: Duration, now: Now, metrics: &Metrics) -> Response<Reply> {
         metrics.count_decision(&Decision::denied(Unavailable::Overloaded), waited);
         // What is too much to answer is too much to log.
         if self.told.swap(now.unix_seconds, Ordering::Relaxed) != now.unix_seconds {
@@ -187,7 +181,7 @@ mod tests {
     use super::*;
     use crate::{
         clock::{Clock, SystemClock},
-        grpc::connection::Turns,
+        grpc::connection::{LastRead, Turns},
         grpc::service::tests::{a_call, service_without_applications},
         pb::envoy::service::auth::v3::{CheckResponse, check_response::HttpResponse},
     };
@@ -196,18 +190,18 @@ mod tests {
     async fn status_after(waited: Duration, others: u64) -> i32 {
         let service = service_without_applications();
         let identity = IdentityHeader::new("x-remote-user", &[]).expect("a name");
-        let layer = FailClosedLayer::new(service, &identity);
+        let front = FailClosed::new(service, &identity, Routes::default());
         let read = LastRead::new(SystemClock.instant(), Turns::default());
+        let arrived = read.arrived();
         for _ in 0..others {
-            read.turn();
+            read.arrived().turn();
         }
         let mut call = a_call();
         let second = HeaderValue::from_static("1S");
         call.headers_mut().insert("grpc-timeout", second);
-        call.extensions_mut().insert(read);
         tokio::time::advance(waited).await;
 
-        let answer = layer.answer(call).await;
+        let answer = front.answer(call, arrived).await;
 
         let collected = answer.into_body().collect().await.expect("an answer");
         let status = collected.trailers().and_then(|it| it.get("grpc-status"));

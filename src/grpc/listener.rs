@@ -6,12 +6,9 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use tokio::{
-    io::{AsyncRead, AsyncWrite},
-    net::{TcpListener, TcpStream, UnixListener, UnixStream},
-};
-use tonic::transport::server::Connected;
+use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 
+use super::stream::Stream;
 use crate::{config::GrpcAddress, tls::TlsPort};
 
 /// A bound listener.
@@ -32,17 +29,6 @@ impl Drop for SocketFile {
         // Nothing is lost if somebody else was faster.
         drop(std::fs::remove_file(&self.0));
     }
-}
-
-/// How the connections of a listener are served.
-#[derive(Clone)]
-pub enum Kind {
-    /// Over TCP.
-    Tcp,
-    /// Over TCP, with TLS.
-    Tls(Box<TlsPort>),
-    /// Over a Unix socket.
-    Unix,
 }
 
 /// A connection on its way from the accepting runtime to a serving one.
@@ -72,12 +58,11 @@ impl Listener {
         }
     }
 
-    /// How its connections are served; `tls` is for TCP.
-    pub fn kind(&self, tls: Option<TlsPort>) -> Kind {
-        match (self, tls) {
-            (Self::Tcp(_), None) => Kind::Tcp,
-            (Self::Tcp(_), Some(port)) => Kind::Tls(Box::new(port)),
-            (Self::Unix(..), _) => Kind::Unix,
+    /// Who secures its connections: TLS is for TCP.
+    pub fn secured_by(&self, tls: Option<TlsPort>) -> Option<TlsPort> {
+        match self {
+            Self::Tcp(_) => tls,
+            Self::Unix(..) => None,
         }
     }
 
@@ -118,24 +103,12 @@ fn remove_stale_socket(path: &Path) -> io::Result<()> {
     }
 }
 
-/// What a served connection is made of.
-pub trait Stream: AsyncRead + AsyncWrite + Connected + Unpin + Send + 'static {}
-impl<S: AsyncRead + AsyncWrite + Connected + Unpin + Send + 'static> Stream for S {}
-
 impl Accepted {
-    /// Attaches a TCP connection to the current runtime.
-    pub fn into_tcp(self) -> io::Result<TcpStream> {
+    /// Attaches a connection to the current runtime.
+    pub fn attach(self) -> io::Result<Stream> {
         match self {
-            Self::Tcp(stream) => TcpStream::from_std(stream),
-            Self::Unix(_) => Err(io::ErrorKind::Unsupported.into()),
-        }
-    }
-
-    /// Attaches a Unix connection to the current runtime.
-    pub fn into_unix(self) -> io::Result<UnixStream> {
-        match self {
-            Self::Unix(stream) => UnixStream::from_std(stream),
-            Self::Tcp(_) => Err(io::ErrorKind::Unsupported.into()),
+            Self::Tcp(stream) => TcpStream::from_std(stream).map(Stream::Tcp),
+            Self::Unix(stream) => UnixStream::from_std(stream).map(Stream::Unix),
         }
     }
 }

@@ -1,14 +1,19 @@
 //! A unary call of gRPC: one message comes, one goes (gRPC over HTTP/2, `Length-Prefixed-Message`).
 //!
-//! tonic serves the connection; a check does not take the rest of the way through it. Codecs, streams of messages,
-//! compression and status codes are what other services need, and what it costs is half of what deciding costs
-//! (docs/adr/0016).
+//! A check does not take the way through tonic that other calls take. Codecs, streams of messages, compression and status
+//! codes are what other services need, and what it costs is half of what deciding costs (docs/adr/0016).
+
+use std::{
+    convert::Infallible,
+    pin::{Pin, pin},
+    task::{Context, Poll},
+};
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use http::{HeaderMap, HeaderValue, Response, header};
-use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
+use http_body_util::{BodyExt, Either};
+use hyper::body::{Body, Frame};
 use prost::DecodeError;
-use tonic::body::Body;
 
 use crate::request::Check;
 
@@ -44,17 +49,47 @@ impl From<DecodeError> for Unreadable {
     }
 }
 
-/// Reads the one message of a call.
-pub(super) async fn read(body: Body) -> Result<Check, Unreadable> {
-    let limited = Limited::new(body, PREFIX_BYTES + MAX_MESSAGE_BYTES);
-    let read = limited.collect().await.map_err(|error| {
-        if error.is::<LengthLimitError>() {
-            Unreadable::TooLarge
-        } else {
-            Unreadable::Cut
+/// What answers a call: a message, or whatever tonic has for other calls than checks.
+pub(super) type Reply = Either<Message, tonic::body::Body>;
+
+/// One message, and the status OK. Its length is not told beforehand, which gRPC does not ask for.
+#[derive(Debug)]
+pub(super) struct Message {
+    framed: Option<Bytes>,
+    trailers: Option<HeaderMap>,
+}
+
+/// Reads the one message of a call. Most come in one piece, which is not copied.
+pub(super) async fn read(call: impl Body<Data = Bytes>) -> Result<Check, Unreadable> {
+    let mut call = pin!(call);
+    let (mut first, mut pieces) = (Bytes::new(), BytesMut::new());
+    while let Some(frame) = call.frame().await {
+        let frame = frame.map_err(|_cut| Unreadable::Cut)?;
+        let Ok(piece) = frame.into_data() else {
+            continue;
+        };
+        let length = first.len().max(pieces.len()) + piece.len();
+        if length > PREFIX_BYTES + MAX_MESSAGE_BYTES {
+            return Err(Unreadable::TooLarge);
         }
-    })?;
-    Ok(Check::decode(unframed(read.to_bytes())?)?)
+        if first.is_empty() {
+            first = piece;
+        } else {
+            if pieces.is_empty() {
+                pieces.extend_from_slice(&first);
+            }
+            pieces.extend_from_slice(&piece);
+        }
+        if call.is_end_stream() {
+            break;
+        }
+    }
+    let whole = if pieces.is_empty() {
+        first
+    } else {
+        pieces.freeze()
+    };
+    Ok(Check::decode(unframed(whole)?)?)
 }
 
 fn unframed(mut bytes: Bytes) -> Result<Bytes, Unreadable> {
@@ -79,28 +114,45 @@ pub(super) fn framed(message: &[u8]) -> Bytes {
 }
 
 /// The answer to a call: this message, and the status OK.
-pub(super) fn answer(framed: Bytes) -> Response<Body> {
+pub(super) fn answer(framed: Bytes) -> Response<Reply> {
     let mut trailers = HeaderMap::with_capacity(1);
     trailers.insert("grpc-status", HeaderValue::from_static("0"));
-    let body = Full::new(framed).with_trailers(std::future::ready(Some(Ok(trailers))));
-    let mut response = Response::new(Body::new(body));
+    let mut response = Response::new(Either::Left(Message {
+        framed: Some(framed),
+        trailers: Some(trailers),
+    }));
     let grpc = HeaderValue::from_static("application/grpc");
     response.headers_mut().insert(header::CONTENT_TYPE, grpc);
     response
 }
 
+impl Body for Message {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        let frame = match self.framed.take() {
+            Some(message) => Some(Frame::data(message)),
+            None => self.trailers.take().map(Frame::trailers),
+        };
+        Poll::Ready(frame.map(Ok))
+    }
+}
+
 #[cfg(test)]
 mod tests {
+    use http_body_util::Full;
     use proptest::prelude::*;
-
-    use prost::Message;
+    use prost::Message as _;
 
     use super::*;
     use crate::pb::envoy::service::auth::v3::{AttributeContext, CheckRequest};
 
     async fn said(frame: Vec<u8>) -> String {
-        let body = Body::new(Full::new(Bytes::from(frame)));
-        match read(body).await {
+        match read(Full::new(Bytes::from(frame))).await {
             Ok(_) => "a check".to_owned(),
             Err(unreadable) => unreadable.to_string(),
         }

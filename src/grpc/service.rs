@@ -5,8 +5,8 @@ use std::{sync::Arc, time::Duration};
 use arc_swap::ArcSwap;
 use bytes::Bytes;
 use http::HeaderMap;
+use hyper::body::Body;
 use tokio::time::{Instant, timeout_at};
-use tonic::body::Body;
 
 use super::{
     Checks,
@@ -36,7 +36,7 @@ impl AuthorizationService {
     pub(super) async fn serve(
         &self,
         checks: &Checks,
-        call: http::Request<Body>,
+        call: http::Request<impl Body<Data = Bytes>>,
         arrived: Instant,
         deadline: Instant,
     ) -> Result<Bytes, Unreadable> {
@@ -139,8 +139,10 @@ pub(super) mod tests {
     }
 
     /// A call with an empty message.
-    pub(in crate::grpc) fn a_call() -> http::Request<Body> {
-        http::Request::new(Body::new(Full::new(Bytes::from_static(&[0; 5]))))
+    pub(in crate::grpc) fn a_call() -> http::Request<Full<Bytes>> {
+        let mut call = http::Request::new(Full::new(Bytes::from_static(&[0; 5])));
+        *call.uri_mut() = http::Uri::from_static("/envoy.service.auth.v3.Authorization/Check");
+        call
     }
 
     #[tokio::test(start_paused = true)]
@@ -172,7 +174,7 @@ pub(super) mod tests {
     async fn a_call_whose_message_does_not_come_is_denied_at_its_deadline() {
         let service = service_without_applications();
         let body = Full::new(Bytes::from_static(&[0; 5])).with_trailers(std::future::pending());
-        let call = http::Request::new(Body::new(body));
+        let call = http::Request::new(body);
         let arrived = SystemClock.instant();
         let checks = service.checks.load();
         let deadline = arrived + checks.time_for(call.headers());
