@@ -120,3 +120,6 @@ fn weight_of(value: &Value) -> usize {
     };
     inside + size_of::<Value>()
 }
+
+#[cfg(test)]
+mod tests;

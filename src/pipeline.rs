@@ -372,3 +372,6 @@ impl From<TokenError> for Denial {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

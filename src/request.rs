@@ -9,6 +9,8 @@ mod host;
 mod message;
 mod path;
 pub(crate) mod percent;
+#[cfg(test)]
+mod plain;
 
 pub use headers::{Header, Headers};
 pub use host::{Host, HostError};

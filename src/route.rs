@@ -208,3 +208,6 @@ impl Application {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -274,3 +274,6 @@ impl From<ApiTokenError> for Denial {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

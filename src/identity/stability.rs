@@ -96,3 +96,6 @@ impl Stability {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -184,3 +184,6 @@ fn in_words(failed: bool) -> &'static str {
         "refuses"
     }
 }
+
+#[cfg(test)]
+mod tests;

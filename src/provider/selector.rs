@@ -170,3 +170,6 @@ impl Selector {
         Ok(issuer.and_then(|issuer| self.remote_issuers.get(&issuer)))
     }
 }
+
+#[cfg(test)]
+mod tests;

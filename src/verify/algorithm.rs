@@ -109,3 +109,6 @@ impl fmt::Display for Algorithm {
         fmt::Debug::fmt(self, f)
     }
 }
+
+#[cfg(test)]
+mod tests;

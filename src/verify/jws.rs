@@ -170,3 +170,6 @@ fn decode(encoded: &str) -> Result<Vec<u8>, Rejection> {
         .decode(encoded)
         .map_err(|_malformed| Rejection::MalformedJws)
 }
+
+#[cfg(test)]
+pub(crate) mod tests;

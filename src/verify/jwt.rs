@@ -86,3 +86,6 @@ impl JwtVerifier {
         Ok((claims, key))
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -115,6 +115,19 @@ impl Keyring {
         }
     }
 
+    /// One that has been loaded just now and that nobody keeps fresh, for tests.
+    #[cfg(test)]
+    pub(crate) fn loaded(issuer: &str, keys: KeySet, now: Now) -> Self {
+        let keyring = Self::new(issuer.to_owned(), Duration::from_hours(24));
+        keyring.keys.store(Arc::new(Loaded {
+            keys: Arc::new(keys),
+            confirmed: Some(now.instant),
+            ..Loaded::default()
+        }));
+        keyring.set_refreshing(false);
+        keyring
+    }
+
     /// The issuer as configured.
     pub fn issuer(&self) -> &str {
         &self.issuer

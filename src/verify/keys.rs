@@ -380,4 +380,4 @@ fn decode(encoded: &str) -> Result<Vec<u8>, RefusedKey> {
 }
 
 #[cfg(test)]
-pub(super) mod tests;
+pub(crate) mod tests;

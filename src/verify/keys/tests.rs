@@ -8,7 +8,7 @@ use super::*;
     unreachable_pub,
     reason = "shared with the integration tests, which use all of it"
 )]
-pub(in crate::verify) mod signing;
+pub(crate) mod signing;
 
 use signing::{SigningKey, base64url, shared_es256, shared_rs256};
 
