@@ -28,7 +28,7 @@ WITHOUT_TOMCAT := $(if $(filter 1,$(SKIP_TOMCAT)),$(COMMA) WITHOUT Tomcat (SKIP_
 WITHOUT_PROMTOOL := $(if $(filter 1,$(SKIP_PROMTOOL)),$(COMMA) WITHOUT Prometheus (SKIP_PROMTOOL=1))
 WITHOUT_BUILDAH := $(if $(filter 1,$(SKIP_BUILDAH)),$(COMMA) WITHOUT buildah (SKIP_BUILDAH=1))
 
-.PHONY: help demo test test-faults soak fuzz test-kubernetes setup lint unit deploy dashboard image bench performance docs docs-check deny clean
+.PHONY: help demo test test-faults soak fuzz mutants test-kubernetes setup lint unit deploy dashboard image bench performance docs docs-check deny clean
 
 help: ## Show this
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 24
@@ -62,6 +62,13 @@ FUZZ_SECONDS ?= 60
 fuzz: ## Fuzz every target against a reference implementation, then under libFuzzer where it is installed (20 minutes)
 	FUZZ_EXECUTIONS=$(FUZZ_EXECUTIONS) cargo test --locked --test fuzz -- --nocapture
 	FUZZ_SECONDS=$(FUZZ_SECONDS) fuzz/libfuzzer.sh
+
+# More arguments of cargo-mutants: MUTANTS="-f src/verify/claims.rs" for one file.
+MUTANTS ?=
+
+mutants: ## Break the rules that decide, one at a time: does a unit test notice? MUTANTS="-f FILE" for one file (2 hours for all)
+	@scripts/setup.py cargo-mutants
+	PATH="$(CURDIR)/.tools/cargo/bin:$$PATH" cargo mutants --output target $(MUTANTS)
 
 test-faults: ## What breaks around the service, under load through a real Envoy: docs/FAULTS.md (25 minutes)
 	@scripts/setup.py envoy postgres

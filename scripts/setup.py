@@ -3,7 +3,7 @@
 
     scripts/setup.py [envoy] [oidc] [keycloak] [tomcat] [postgres] [git] [gitleaks] [helm] [buildah] [protos] [deploy-schemas]
                      [promtool] [prometheus] [matplotlib] [etcd] [kube-apiserver] [kubectl] [crds]
-                     [cargo-fuzz]      no argument: all
+                     [cargo-fuzz] [cargo-mutants]      no argument: all
 
 What is there in the right version is left alone. Two runs at once wait for each other, an interrupted one leaves nothing
 half done behind: what counts as installed is a mark that is written last.
@@ -37,6 +37,7 @@ KUSTOMIZE = "sigs.k8s.io/kustomize/kustomize/v5@v5.8.2"
 MATPLOTLIB = ["matplotlib==3.11.2"]
 GITLEAKS = "github.com/zricethezav/gitleaks/v8@v8.30.1"
 CARGO_FUZZ = "0.13.2"
+CARGO_MUTANTS = "27.1.0"
 HELM = "helm.sh/helm/v3/cmd/helm@v3.19.5"  # the newest that Go 1.24 builds
 # Where projects publish the definitions of their custom resources: module → files in it. Envoy Gateway in the oldest release that
 # deploy/envoy-gateway is written for, the others in the newest that GO_FOR_KUBERNETES can read.
@@ -484,15 +485,25 @@ def setup_crds():
     return home, f"{len(CRDS)} projects"
 
 
+def cargo_install(name, version):
+    """A subcommand of cargo below .tools/cargo/bin, built from crates.io."""
+    home = TOOLS / "cargo"
+    own = home / "bin" / name
+    mark = home / f"{name}.installed"
+    if not is_marked(mark, version) or not own.exists():
+        run("cargo", "install", name, "--locked", "--force", "--version", version, "--root", home)
+        write_mark(mark, version)
+    return own, version
+
+
 def setup_cargo_fuzz():
     """Runs the fuzz targets under libFuzzer, which needs the nightly toolchain then; two minutes the first time."""
-    home = TOOLS / "cargo"
-    own = home / "bin/cargo-fuzz"
-    mark = home / "cargo-fuzz.installed"
-    if not is_marked(mark, CARGO_FUZZ) or not own.exists():
-        run("cargo", "install", "cargo-fuzz", "--locked", "--force", "--version", CARGO_FUZZ, "--root", home)
-        write_mark(mark, CARGO_FUZZ)
-    return own, CARGO_FUZZ
+    return cargo_install("cargo-fuzz", CARGO_FUZZ)
+
+
+def setup_cargo_mutants():
+    """Breaks the source in small ways and sees whether a test fails; four minutes the first time."""
+    return cargo_install("cargo-mutants", CARGO_MUTANTS)
 
 
 PARTS = {
@@ -515,6 +526,7 @@ PARTS = {
     "kubectl": setup_kubectl,
     "crds": setup_crds,
     "cargo-fuzz": setup_cargo_fuzz,
+    "cargo-mutants": setup_cargo_mutants,
 }
 
 
