@@ -312,6 +312,22 @@ mod tests {
     }
 
     #[test]
+    fn a_value_is_bounded() {
+        let of_bytes = |bytes: usize| format!("Bearer {}", "a".repeat(bytes - "Bearer ".len()));
+        assert!(parsed(&of_bytes(MAX_AUTHORIZATION_BYTES)).is_ok());
+        for bytes in [MAX_AUTHORIZATION_BYTES + 1, MAX_AUTHORIZATION_BYTES + 2] {
+            let too_long = Err(MalformedCredential::TooLong);
+            assert_eq!(parsed(&of_bytes(bytes)), too_long, "{bytes}");
+        }
+    }
+
+    #[test]
+    fn a_token_that_outlives_its_request_is_the_same_token() {
+        let token = BearerToken::from_b64token(b"a-._~+/9==").expect("a token");
+        assert_eq!(OwnedToken::from(token).expose(), "a-._~+/9==");
+    }
+
+    #[test]
     fn a_comma_means_two_credentials() {
         for value in [
             "Bearer one,Bearer two",

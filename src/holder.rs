@@ -356,3 +356,6 @@ fn unavailable(error: &StoreError) -> Unavailable {
         }
     }
 }
+
+#[cfg(test)]
+pub(crate) mod tests;

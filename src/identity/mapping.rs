@@ -222,10 +222,16 @@ mod tests {
                 "{unverified}"
             );
         }
-        assert_eq!(
-            apply(&email, json!({"email": "alice@corp.example"})),
-            Err(MappingError::UnverifiedEmail)
-        );
+        let as_pointer = UsernameRule {
+            claim: ClaimPath::parse("/email").expect("a path"),
+            ..email.clone()
+        };
+        for rule in [&email, &as_pointer] {
+            assert_eq!(
+                apply(rule, json!({"email": "alice@corp.example"})),
+                Err(MappingError::UnverifiedEmail)
+            );
+        }
     }
 
     #[test]

@@ -8,8 +8,10 @@ use super::*;
 use crate::{
     clock::{Clock, tests::PausedClock},
     credential::Foreign,
+    holder::tests::Office,
     request::Host,
     route::{DeniedPaths, NativeTraffic, Product, PublicPath},
+    usage::Note,
     verdict::denial,
     verify::{
         jws::tests::signed,
@@ -31,6 +33,7 @@ struct World {
     provider: Arc<Provider>,
     application: Application,
     enforcement: Enforcement,
+    api_tokens: Option<ApiTokens>,
 }
 
 impl World {
@@ -57,6 +60,7 @@ impl World {
             provider,
             application,
             enforcement: Enforcement::Enforce,
+            api_tokens: None,
         }
     }
 
@@ -80,7 +84,7 @@ impl World {
         let host = Host::parse("x.example").expect("a host");
         routes.insert(self.application, [host]);
         let memory = TokenMemory::new(TokenCache::new(&[1; 32], LIMITS));
-        Pipeline::new(routes, memory, None, self.enforcement)
+        Pipeline::new(routes, memory, self.api_tokens, self.enforcement)
     }
 }
 
@@ -310,6 +314,37 @@ async fn a_walk_that_ends_too_late_is_not_believed() {
     let denied = Decision::denied(Denial::NoCredential);
     assert_eq!(outcome(&denied), "denied: no_credential");
     assert!(denied.trail.application.is_none());
+}
+
+#[tokio::test]
+async fn an_api_token_passes_as_its_owner_within_its_limits() {
+    let mut office = Office::open().await;
+    let token = office.issue("alice").await;
+    let mut world = World::new();
+    world.api_tokens = Some(office.api_tokens.clone());
+    let pipeline = world.pipeline();
+    let bearer = format!("Bearer {}", token.expose());
+    for cached in [false, true] {
+        let decision = check(&pipeline, &get("/", &bearer)).await;
+        assert_eq!(outcome(&decision), "as alice");
+        assert_eq!(decision.trail.cached, cached);
+        assert!(decision.trail.takes_basic);
+        let id = decision.trail.token_id.map(|id| id.to_string());
+        assert_eq!(id.as_deref(), Some(token.id.as_str()));
+    }
+    assert!(matches!(office.notes.try_recv(), Ok(Note::Used { .. })));
+    let writing = Request::plain("POST", "/", &[("authorization", &bearer)]);
+    let decision = check(&pipeline, &writing).await;
+    assert_eq!(outcome(&decision), "denied: api_token_read_only");
+    assert!(matches!(office.notes.try_recv(), Ok(Note::Exceeded { .. })));
+    let cut = asked(&pipeline, &get("/", "Bearer axt_x")).await;
+    assert_eq!(cut, "denied: api_token_malformed");
+    let records = |pipeline: &Pipeline| {
+        let known = pipeline.api_tokens().expect("they are issued here");
+        known.memory().status(PausedClock.now().instant).records
+    };
+    assert_eq!(records(&pipeline), 1);
+    assert_eq!(records(&pipeline.for_trials()), 1);
 }
 
 #[tokio::test(start_paused = true)]

@@ -344,7 +344,7 @@ fn ec(
     const UNCOMPRESSED: [u8; 1] = [4];
     let (x, y) = (text(jwk, "x")?, text(jwk, "y")?);
     let (raw_x, raw_y) = (decode(x)?, decode(y)?);
-    if raw_x.len() != coordinate_bytes || raw_y.len() != coordinate_bytes {
+    if [raw_x.len(), raw_y.len()] != [coordinate_bytes; 2] {
         return Err(RefusedKey::Unsupported);
     }
     load(curve, &[&UNCOMPRESSED[..], &raw_x, &raw_y].concat())?;

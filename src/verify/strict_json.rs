@@ -230,6 +230,14 @@ mod tests {
     }
 
     #[test]
+    fn values_are_read_as_they_are_written() {
+        let text =
+            r#"{"a":null,"b":true,"c":-1,"d":18446744073709551615,"e":1.5,"f":"x","g":[1,{}]}"#;
+        let written = parse(text).map(Value::Object);
+        assert_eq!(written.map(|value| value.to_string()), Ok(text.to_owned()));
+    }
+
+    #[test]
     fn depth_members_and_strings_are_bounded() {
         let deep =
             |levels: usize| format!("{{\"a\":{}1{}}}", "[".repeat(levels), "]".repeat(levels));
@@ -237,8 +245,11 @@ mod tests {
         assert_eq!(parse(&deep(16)), Err(JsonError::TooLarge));
         assert_eq!(parse(&deep(100_000)), Err(JsonError::TooLarge));
         let members = |count: usize| format!("{{\"a\":[{}0]}}", "0,".repeat(count));
-        assert!(parse(&members(500)).is_ok());
-        assert_eq!(parse(&members(512)), Err(JsonError::TooLarge));
+        // The array itself is a member, too, and one element follows the others.
+        assert!(parse(&members(510)).is_ok());
+        for count in [511, 512] {
+            assert_eq!(parse(&members(count)), Err(JsonError::TooLarge), "{count}");
+        }
         let string = |length: usize| format!("{{\"a\":\"{}\"}}", "x".repeat(length));
         assert!(parse(&string(4096)).is_ok());
         assert_eq!(parse(&string(4097)), Err(JsonError::TooLarge));

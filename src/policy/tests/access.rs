@@ -208,6 +208,86 @@ fn rules_see_the_groups_that_the_operator_adds() {
 }
 
 #[test]
+fn networks_decide_from_where_users_may_come() {
+    let network = |text: &str| text.parse().expect("a network");
+    let with = |allow: &str, deny: &str| Access {
+        networks: Some(AllowDeny {
+            allow: Some(vec![network(allow)]),
+            deny: vec![network(deny)],
+        }),
+        ..Access::default()
+    };
+    // The request comes from 10.1.2.3.
+    for (allow, deny, expected) in [
+        ("10.0.0.0/8", "10.9.0.0/16", "ok"),
+        ("10.0.0.0/8", "10.1.0.0/16", "access_networks"),
+        ("192.168.0.0/16", "10.9.0.0/16", "access_networks"),
+    ] {
+        let said = asked(with(allow, deny), &identity("alice"), "GET", "/jira/x");
+        assert_eq!(said, expected, "{allow} {deny}");
+    }
+}
+
+#[test]
+fn a_provider_asks_its_scopes_of_every_token_of_its_own() {
+    let provider = Provider {
+        required_scopes: vec!["jira".to_owned(), "rest".to_owned()],
+        ..Provider::plain("corp")
+    };
+    let ours = scope(AccessLevel::Write);
+    for (scopes, of_provider) in [
+        (&["rest", "x", "jira"][..], "ok"),
+        (&["jira"], "insufficient_scope"),
+        (&[], "insufficient_scope"),
+    ] {
+        let identity = Identity {
+            scopes: set(scopes).into_iter().collect(),
+            ..identity("alice")
+        };
+        let outcome = |bounds| {
+            word(decide(&Question {
+                identity: &identity,
+                bounds,
+                request: &request("GET", "/x", "10.1.2.3"),
+                application: &application(Product::Jira, ""),
+            }))
+        };
+        assert_eq!(outcome(Bounds::Provider(&provider)), of_provider);
+        assert_eq!(outcome(Bounds::ApiToken(&ours)), "ok");
+    }
+}
+
+#[test]
+fn a_rule_can_tell_the_kinds_of_credentials_apart() {
+    let provider = Provider::plain("corp");
+    let ours = scope(AccessLevel::Write);
+    for (kind, by_jwt, by_own) in [
+        ("jwt", "ok", "access_rule"),
+        ("api_token", "access_rule", "ok"),
+        ("opaque", "access_rule", "access_rule"),
+    ] {
+        let expression = format!("identity.credential == '{kind}'");
+        let application = Application {
+            access: Access {
+                rules: vec![rule(Effect::Require, &expression)],
+                ..Access::default()
+            },
+            ..application(Product::Jira, "")
+        };
+        let outcome = |bounds| {
+            word(decide(&Question {
+                identity: &identity("alice"),
+                bounds,
+                request: &request("GET", "/x", "10.1.2.3"),
+                application: &application,
+            }))
+        };
+        assert_eq!(outcome(Bounds::Provider(&provider)), by_jwt, "{kind}");
+        assert_eq!(outcome(Bounds::ApiToken(&ours)), by_own, "{kind}");
+    }
+}
+
+#[test]
 fn scopes_are_asked_of_access_tokens_and_not_of_api_tokens() {
     let application = Application {
         access: Access {

@@ -93,6 +93,10 @@ fn time_is_checked_against_the_given_now() {
         check(json!({"iat": "REMOVED", "exp": NOW + 86_401})),
         Err(Rejection::LifetimeTooLong)
     );
+    assert!(
+        check(json!({"iat": NOW, "exp": NOW + 86_400})).is_ok(),
+        "exactly the longest life"
+    );
 }
 
 #[test]
@@ -160,8 +164,10 @@ fn the_audience_must_be_ours() {
             "{bad}"
         );
     }
-    let mut many = vec!["x"; 16];
+    let mut many = vec!["x"; 15];
     many.push("jira-api");
+    assert!(check(json!({ "aud": many })).is_ok(), "sixteen");
+    many.insert(0, "x");
     assert_eq!(
         check(json!({"aud": many})),
         Err(Rejection::TooManyAudiences)
@@ -264,6 +270,10 @@ fn the_client_must_be_allowed_and_unambiguous() {
         check_with(&only_ci, json!({"client_id": "ci", "azp": "other"})),
         Err(Rejection::Client)
     );
+    assert!(
+        check_with(&only_ci, json!({"client_id": "ci", "azp": "ci"})).is_ok(),
+        "two names of one client"
+    );
     assert_eq!(
         check(json!({"azp": ["ci"]})),
         Err(Rejection::ClaimType("azp"))
@@ -364,4 +374,10 @@ fn a_claim_path_is_a_member_name_or_a_pointer() {
     assert_eq!(at("/r/x"), None);
     assert_eq!(at("r/u"), None);
     assert_eq!(ClaimPath::parse(""), None);
+    let written = |path: &str| ClaimPath::parse(path).expect("a path").as_str().to_owned();
+    assert_eq!(written("/email"), "email", "what is asked of email holds");
+    assert_eq!(written("/a~1b"), "a/b");
+    assert_eq!(written("/r/u"), "/r/u");
+    let names: Vec<_> = claims.members().keys().map(String::as_str).collect();
+    assert_eq!(names, ["a/b", "https://x/user", "r"]);
 }

@@ -1,3 +1,7 @@
+use aws_lc_rs::{
+    rand::SystemRandom,
+    signature::{ECDSA_P384_SHA384_FIXED_SIGNING, EcdsaKeyPair, KeyPair},
+};
 use serde_json::{Value, json};
 
 use super::*;
@@ -73,6 +77,21 @@ fn keys_of_every_supported_kind_are_used_whatever_optional_members_they_have() {
         assert!(set.refused().is_empty(), "{jwk}");
         assert!(found(&set, "k", algorithm).may_verify(algorithm), "{jwk}");
     }
+}
+
+#[test]
+fn a_key_on_p_384_verifies_its_own_signatures() {
+    let pair = EcdsaKeyPair::generate(&ECDSA_P384_SHA384_FIXED_SIGNING).expect("a key");
+    let (x, y) = pair.public_key().as_ref()[1..].split_at(48);
+    let jwk =
+        json!({"kty": "EC", "crv": "P-384", "kid": "k", "x": base64url(x), "y": base64url(y)});
+    let set = parse(std::slice::from_ref(&jwk));
+    let key = found(&set, "k", Algorithm::ES384);
+    let signature = pair.sign(&SystemRandom::new(), b"text").expect("signs");
+    let signature = base64url(signature.as_ref());
+    assert!(key.verifies(Algorithm::ES384, "text", &signature));
+    assert!(!key.verifies(Algorithm::ES384, "other", &signature));
+    assert!(!key.verifies(Algorithm::ES256, "text", &signature));
 }
 
 #[test]
@@ -368,12 +387,13 @@ fn a_key_that_names_another_issuer_signs_for_nobody_here() {
     };
     let keys = json!({"keys": [
         jwk("ours", Some(ours)), jwk("theirs", Some(consumers)), jwk("any", Some(template)), jwk("plain", None),
+        jwk("also theirs", Some(consumers)),
     ]});
     let set = KeySet::parse(keys.to_string().as_bytes()).expect("a key set");
     let set = set.of_issuer(ours);
     assert_eq!(
         (set.len(), set.refused()),
-        (3, &[RefusedKey::OtherIssuer][..])
+        (3, &[RefusedKey::OtherIssuer; 2][..])
     );
     let found = set.select(Some("theirs"), Algorithm::EdDSA);
     assert!(matches!(found, Candidates::Unknown), "{found:?}");
