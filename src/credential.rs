@@ -314,6 +314,7 @@ mod tests {
     #[test]
     fn a_value_is_bounded() {
         let of_bytes = |bytes: usize| format!("Bearer {}", "a".repeat(bytes - "Bearer ".len()));
+        assert_eq!(MAX_AUTHORIZATION_BYTES, 16_384);
         assert!(parsed(&of_bytes(MAX_AUTHORIZATION_BYTES)).is_ok());
         for bytes in [MAX_AUTHORIZATION_BYTES + 1, MAX_AUTHORIZATION_BYTES + 2] {
             let too_long = Err(MalformedCredential::TooLong);

@@ -195,3 +195,6 @@ fn address_of(peer: message::Peer) -> Option<IpAddr> {
     let address: IpAddr = peer.address?.socket_address?.address.parse().ok()?;
     Some(address.to_canonical())
 }
+
+#[cfg(test)]
+mod tests;

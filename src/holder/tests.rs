@@ -295,6 +295,56 @@ async fn use_and_misuse_are_taken_down_but_not_in_a_trial() {
     assert!(office.notes.try_recv().is_err());
 }
 
+#[tokio::test]
+async fn a_token_that_is_used_after_it_was_replaced_is_taken_down() {
+    let mut office = Office::open().await;
+    let token = office.issue("alice").await;
+    let entry = office.known(token.id).await.entry.expect("a record");
+    let over = |replaced_by: Option<ApiTokenId>| Known {
+        entry: Some(Arc::new(Entry::new(
+            TokenRecord {
+                replaced_by,
+                ..entry.record.clone()
+            },
+            Err(ApiTokenRejection::Unknown),
+            true,
+        ))),
+        cached: true,
+    };
+    for (replaced_by, why) in [
+        (None, ApiTokenRejection::Expired),
+        (Some(token.id), ApiTokenRejection::Replaced),
+    ] {
+        assert!(office.notes.try_recv().is_err());
+        let (token, known) = (parsed(token.expose()), over(replaced_by));
+        let judged = office
+            .api_tokens
+            .judge(token, &Claim::Nobody, &known, now());
+        match judged {
+            Err(ApiTokenError::Rejected(rejection)) => assert_eq!(rejection, why),
+            other => panic!("{other:?}"),
+        }
+    }
+    match office.notes.try_recv() {
+        Ok(Note::UsedAfterReplacement { id, owner }) => {
+            assert_eq!((id, owner.as_str()), (token.id, "alice"));
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn a_record_in_doubt_is_read_again() {
+    let office = Office::open().await;
+    let token = office.issue("alice").await;
+    let read = office.api_tokens.load(token.id, now()).await;
+    let entry = read.expect("the store answers").expect("a record");
+    assert_eq!(entry.record.owner.as_str(), "alice");
+    let stranger = IssuedToken::generate(&mut rand::rng());
+    let read = office.api_tokens.load(stranger.id, now()).await;
+    assert!(read.expect("the store answers").is_none());
+}
+
 #[test]
 fn why_a_token_is_refused_is_said_in_one_word() {
     for (rejection, word) in [

@@ -807,6 +807,24 @@ fn a_denial_that_is_only_reported_passes_without_an_identity() {
 }
 
 #[test]
+fn the_metadata_name_the_operators_rule_that_refuses() {
+    let names = |denial: Denial, enforcement: Enforcement| {
+        let mut decision = decision(enforced(Err(denial), enforcement));
+        decision.trail.enforcement = enforcement;
+        let response = encode(&decision, None, &identity_header());
+        let metadata = metadata_of(&response);
+        let rule = metadata.iter().find(|(name, _)| *name == "rule");
+        rule.map(|(_, rule)| (*rule).to_owned())
+    };
+    for enforcement in [Enforcement::Enforce, Enforcement::ReportOnly] {
+        let refused = rule("no deletes", false).into();
+        assert_eq!(names(refused, enforcement).as_deref(), Some("no deletes"));
+        assert_eq!(names(Refusal::User.into(), enforcement), None);
+        assert_eq!(names(Denial::NoCredential, enforcement), None);
+    }
+}
+
+#[test]
 fn nothing_is_decided_where_nothing_is_enforced() {
     for verdict in [Ok(alice()), Ok(Grant::Anonymous), Err(Denial::NoCredential)] {
         let mut decision = decision(enforced(verdict, Enforcement::Off));

@@ -107,14 +107,7 @@ impl HttpCheck {
             let answered = outbound.call(call.request(token, self.timeout)).await?;
             answers.push(call.read(&answered)?);
         }
-        let claims = self.read(&answers, token, now)?;
-        let differ = |(one, other): &(String, String)| {
-            claims.get(one).is_none() || claims.get(one) != claims.get(other)
-        };
-        if self.equal.iter().any(differ) {
-            return Err(Rejection::ClaimsDiffer.into());
-        }
-        Ok(claims)
+        self.read(&answers, token, now)
     }
 
     fn read(
@@ -139,6 +132,12 @@ impl HttpCheck {
             if let Some(value) = source.read(document, now)? {
                 claims.insert(name.clone(), value);
             }
+        }
+        let differ = |(one, other): &(String, String)| {
+            !claims.contains_key(one) || claims.get(one) != claims.get(other)
+        };
+        if self.equal.iter().any(differ) {
+            return Err(Rejection::ClaimsDiffer.into());
         }
         Ok(Claims::new(claims))
     }
@@ -223,3 +222,6 @@ impl TokenCall {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

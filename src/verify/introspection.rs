@@ -111,3 +111,6 @@ impl Introspection {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -253,5 +253,9 @@ mod tests {
         let string = |length: usize| format!("{{\"a\":\"{}\"}}", "x".repeat(length));
         assert!(parse(&string(4096)).is_ok());
         assert_eq!(parse(&string(4097)), Err(JsonError::TooLarge));
+        // A certificate chain of a key.
+        let document = |text: String| parse_object(text.as_bytes(), Limits::DOCUMENT).map(drop);
+        assert_eq!(document(string(16_384)), Ok(()));
+        assert_eq!(document(string(16_385)), Err(JsonError::TooLarge));
     }
 }

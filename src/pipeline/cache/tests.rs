@@ -117,6 +117,8 @@ fn a_jump_of_the_wall_clock_prolongs_nothing() {
         (-3600, 60, None),
         (-1_000_000, 60, None),
         (3600, 1, None),
+        (59, 1, Some(true)),
+        (60, 1, None),
         (i64::MIN, 1, Some(true)),
         (i64::MAX, 1, None),
     ] {
@@ -151,6 +153,43 @@ fn an_identity_ends_when_its_key_is_withdrawn() {
     assert_eq!(hit(&cache, key, start), Some(true));
     let _empty = KeySet::default().succeed(&set);
     assert_eq!(hit(&cache, key, start), None);
+}
+
+#[test]
+fn an_answer_is_asked_for_again_once_shortly_before_it_is_too_old() {
+    let signer = signing_key(&key_set());
+    let start = now();
+    // Four fifths of the time for which it is believed, and of the time to live at most.
+    for (believed, due, good_until) in [(100, 80, 100), (1000, 240, 300)] {
+        let cache = cache(LIMITS);
+        let key = key(&cache, "a");
+        let answered = Identity {
+            voucher: Voucher::Answer(Duration::from_secs(believed)),
+            ..(*identity(&signer, 3600, 0)).clone()
+        };
+        let known = (Arc::new(answered), provider());
+        cache.remember(key, &Ok(known), None, start);
+        let is_due = |seconds: u64| {
+            let remembered = cache.get(key, later(start, 0, seconds));
+            remembered.map(|remembered| remembered.is_due)
+        };
+        assert_eq!(is_due(due - 1), Some(false));
+        assert_eq!(is_due(due), Some(true));
+        assert_eq!(is_due(due), Some(false), "somebody asks already");
+        assert_eq!(is_due(good_until - 1), Some(false));
+        assert_eq!(is_due(good_until), None);
+    }
+}
+
+#[test]
+fn a_signature_is_not_asked_for_again() {
+    let signer = signing_key(&key_set());
+    let (cache, start) = (cache(LIMITS), now());
+    let key = key(&cache, "a");
+    let known = (identity(&signer, 3600, 0), provider());
+    cache.remember(key, &Ok(known), None, start);
+    let remembered = cache.get(key, later(start, 299, 299));
+    assert!(!remembered.expect("it is still good").is_due);
 }
 
 #[test]
