@@ -149,6 +149,20 @@ mod tests {
         }
         breaker.failed(start, None);
         assert_eq!(breaker.admit(start), Err(IsOpen));
+        assert!(breaker.is_open());
+    }
+
+    #[test]
+    fn ten_failures_in_ten_whole_seconds_do_not_open_it() {
+        let start = moment();
+        for (last, is_open) in [(9.9, true), (10.0, false)] {
+            let mut breaker = Breaker::default();
+            for _ in 1..FAILURES {
+                breaker.failed(start, None);
+            }
+            breaker.failed(after(start, last), None);
+            assert_eq!(breaker.is_open(), is_open, "the last after {last} s");
+        }
     }
 
     #[test]

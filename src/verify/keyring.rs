@@ -239,4 +239,4 @@ impl Keyring {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

@@ -255,3 +255,6 @@ impl From<CheckError> for TokenError {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -178,3 +178,6 @@ fn unique() -> Result<String, CheckError> {
         })?;
     Ok(URL_SAFE_NO_PAD.encode(bytes))
 }
+
+#[cfg(test)]
+mod tests;

@@ -28,7 +28,7 @@ use crate::{
     let_underscore_drop,
     reason = "shared with the integration tests, which use all of it"
 )]
-mod idp;
+pub(in crate::verify) mod idp;
 mod requests;
 mod schedule;
 
