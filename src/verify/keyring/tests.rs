@@ -52,7 +52,7 @@ struct Lab {
     keyring: Arc<Keyring>,
     finished: watch::Receiver<u64>,
     metrics: Metrics,
-    _task: JoinSet<()>,
+    task: JoinSet<()>,
     /// tokio moves a paused clock on by itself when it is idle, unless a blocking task runs.
     _time_stands_still: Sender<()>,
 }
@@ -80,7 +80,7 @@ impl Lab {
             keyring,
             finished,
             metrics,
-            _task: task,
+            task,
             _time_stands_still: time_stands_still,
         }
     }

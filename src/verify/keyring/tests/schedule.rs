@@ -131,6 +131,61 @@ async fn a_provider_that_hangs_is_given_up_after_five_seconds() {
     assert!(lab.has("k1").await);
 }
 
+/// 64 KiB of a discovery document and 512 KiB of keys are read to their end.
+#[tokio::test(start_paused = true)]
+async fn documents_are_read_up_to_their_limits() {
+    let padded = |document: String, bytes: usize| {
+        let spaces = " ".repeat(bytes - document.len());
+        Answer::Json(document + &spaces)
+    };
+    for (discovery, keys, error) in [
+        (64 * 1024, 512 * 1024, ""),
+        (
+            64 * 1024 + 1,
+            512 * 1024,
+            "the answer is larger than 65536 bytes",
+        ),
+        (
+            64 * 1024,
+            512 * 1024 + 1,
+            "the answer is larger than 524288 bytes",
+        ),
+    ] {
+        let idp = Idp::start();
+        idp.answer(DISCOVERY, padded(idp.discovery().to_string(), discovery));
+        idp.answer(JWKS, padded(set(&["k1"]), keys));
+        let mut lab = Lab::start(discovered(&idp));
+        lab.fetched().await;
+        assert_eq!(lab.error(), error);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_first_fetch_can_be_waited_for() {
+    let idp = Idp::start();
+    idp.answer(JWKS, Answer::Held(set(&["k1"])));
+    let mut lab = Lab::start(fixed(&idp));
+    assert!(lab.keyring.tried_once().now_or_never().is_none());
+    idp.release();
+    lab.fetched().await;
+    assert!(lab.keyring.tried_once().now_or_never().is_some());
+}
+
+#[tokio::test(start_paused = true)]
+async fn nobody_fetches_for_a_keyring_that_is_gone() {
+    let idp = publishing(&["k1"]);
+    let mut lab = Lab::of(&idp).await;
+    assert!(lab.task.try_join_next().is_none());
+    drop(std::mem::replace(
+        &mut lab.keyring,
+        Arc::new(Keyring::new("another".to_owned(), MAX_STALE)),
+    ));
+    for _ in 0..10 {
+        tokio::task::yield_now().await;
+    }
+    assert!(lab.task.try_join_next().is_some(), "the task has ended");
+}
+
 #[tokio::test(start_paused = true)]
 async fn discovery_is_read_every_hour() {
     let idp = publishing(&["k1"]);
