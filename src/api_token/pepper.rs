@@ -220,6 +220,16 @@ mod tests {
     }
 
     #[test]
+    fn a_pepper_has_one_name() {
+        let peppers = Peppers::new(&pepper("a")).expect("a pepper");
+        for id in peppers.ids() {
+            assert_eq!(id.as_str().len(), 8, "four bytes in hexadecimal");
+            assert_eq!(id.to_string(), id.as_str());
+        }
+        assert_eq!(peppers.ids().count(), 1);
+    }
+
+    #[test]
     fn only_the_token_itself_matches_what_is_kept_of_it() {
         let peppers = Peppers::new(&pepper("a")).expect("a pepper");
         let (one, other) = (issued(1), issued(2));

@@ -123,3 +123,57 @@ impl TokenRecord {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api_token::PepperId;
+
+    fn record(expires_at: i64, revocation: Option<Revocation>) -> TokenRecord {
+        let scope = r#"{"access":"read","applications":["jira"]}"#;
+        TokenRecord {
+            id: ApiTokenId::parse("abcdefghijkl").expect("an id"),
+            owner: Owner::new("alice"),
+            name: "ci".to_owned(),
+            digest: Digest {
+                pepper: PepperId::from_store("p".to_owned()),
+                mac: [0; 32],
+            },
+            scope: serde_json::from_str(scope).expect("a scope"),
+            created_at: 0,
+            created_by: "cli:root".to_owned(),
+            expires_at,
+            revocation,
+            replaces: None,
+            replaced_by: None,
+            last_used_at: None,
+            last_used_from: None,
+            revision: 1,
+        }
+    }
+
+    #[test]
+    fn a_token_is_active_before_its_end_unless_it_was_ended() {
+        let state = |now| record(100, None).state(now);
+        assert_eq!(state(99), State::Active);
+        assert_eq!(state(100), State::Expired);
+        assert_eq!(state(101), State::Expired);
+        let ended = Revocation {
+            at: 1,
+            by: "alice".to_owned(),
+            reason: "lost".to_owned(),
+        };
+        for now in [0, 99, 100] {
+            assert_eq!(record(100, Some(ended.clone())).state(now), State::Revoked);
+        }
+        for state in [State::Active, State::Expired, State::Revoked] {
+            assert_eq!(serde_json::json!(state), state.as_str());
+        }
+    }
+
+    #[test]
+    fn the_audit_trail_tells_an_operator_from_a_user() {
+        assert_eq!(Actor::command_line("root").as_str(), "cli:root");
+        assert_eq!(Actor::user("alice").as_str(), "alice");
+    }
+}

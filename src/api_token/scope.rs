@@ -192,6 +192,25 @@ mod tests {
     }
 
     #[test]
+    fn an_access_level_is_called_as_in_the_configuration() {
+        for level in [AccessLevel::Read, AccessLevel::Write] {
+            assert_eq!(serde_json::json!(level), level.as_str());
+            assert_eq!(level.to_string(), level.as_str());
+        }
+    }
+
+    #[test]
+    fn a_scope_weighs_every_limit_that_it_has() {
+        let scope: Scope = serde_json::from_str(
+            r#"{"access":"read","applications":["jira","wiki2"],"paths":["/rest","/a"],"networks":["10.0.0.0/8","fd00::/8"]}"#,
+        )
+        .expect("a scope");
+        let texts = "jira".len() + "wiki2".len() + "/rest".len() + "/a".len();
+        let expected = texts + 4 * size_of::<String>() + 2 * size_of::<IpNet>();
+        assert_eq!(scope.weight(), expected);
+    }
+
+    #[test]
     fn an_unknown_address_is_in_no_network() {
         let mut scope: Scope = serde_json::from_str(
             r#"{"access":"read","applications":["jira"],"networks":["10.0.0.0/8","fd00::/8"]}"#,

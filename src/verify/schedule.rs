@@ -136,6 +136,20 @@ mod tests {
     }
 
     #[test]
+    fn failures_are_counted_until_one_fetch_works() {
+        let now = start();
+        let mut schedule = Schedule::default();
+        for count in 1..=5 {
+            assert!(!schedule.wants_rediscovery());
+            schedule.after_failure(now, WITH_KEYS, 0.5);
+            assert_eq!(schedule.failures(), count);
+        }
+        assert!(schedule.wants_rediscovery());
+        schedule.after_success(now, None, 0.5);
+        assert_eq!(schedule.failures(), 0);
+    }
+
+    #[test]
     fn retry_after_is_honoured_up_to_five_minutes() {
         let now = start();
         let next = |seconds| {

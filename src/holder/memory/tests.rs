@@ -1,4 +1,6 @@
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, pin::pin};
+
+use futures_util::FutureExt;
 
 use super::*;
 use crate::{
@@ -256,4 +258,25 @@ fn repeated_uses_are_no_news_until_a_minute_or_an_address_has_changed() {
     assert!(entry.is_news(None, START + 60));
     // A clock that is put back does not silence a token for ever.
     assert!(entry.is_news(None, START - 3600));
+}
+
+/// The memory is bounded by what this says.
+#[test]
+fn a_record_weighs_every_byte_that_it_holds() {
+    let entry = entry(record(1));
+    let texts = "ci".len() + "cli:root".len() + "alice".len();
+    let scope = "jira".len() + size_of::<String>();
+    let expected = size_of::<Entry>() + texts + 2 * scope + ENTRY_OVERHEAD;
+    assert_eq!(entry.weight(), expected);
+}
+
+#[tokio::test]
+async fn whoever_waits_for_the_feed_learns_when_it_is_heard() {
+    let now = start();
+    let memory = Memory::new(1 << 20, now);
+    let mut waiting = pin!(memory.heard_once());
+    assert!(waiting.as_mut().now_or_never().is_none());
+    memory.heard(now);
+    assert!(waiting.now_or_never().is_some());
+    assert!(memory.heard_once().now_or_never().is_some());
 }
