@@ -200,6 +200,15 @@ mod tests {
     }
 
     #[test]
+    fn a_prefix_is_shown_as_it_is_written() {
+        let prefix = PathPrefix::parse("/rest/api").expect("a prefix");
+        assert_eq!(
+            (prefix.as_str(), &*prefix.to_string()),
+            ("/rest/api", "/rest/api")
+        );
+    }
+
+    #[test]
     fn a_scope_weighs_every_limit_that_it_has() {
         let scope: Scope = serde_json::from_str(
             r#"{"access":"read","applications":["jira","wiki2"],"paths":["/rest","/a"],"networks":["10.0.0.0/8","fd00::/8"]}"#,

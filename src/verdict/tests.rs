@@ -1,8 +1,7 @@
 use super::*;
 
-/// One of each kind: status, public word, private word.
-fn denials() -> Vec<(Denial, u16, &'static str, &'static str)> {
-    let bad_token = "token_expired_or_invalid";
+/// Before a token is judged: status, public word, private word.
+fn of_requests() -> Vec<(Denial, u16, &'static str, &'static str)> {
     let malformed = "malformed_request";
     vec![
         (MalformedRequest::NoHttp.into(), 400, malformed, malformed),
@@ -43,6 +42,14 @@ fn denials() -> Vec<(Denial, u16, &'static str, &'static str)> {
             "product_token_not_accepted",
             "product_token_not_accepted",
         ),
+    ]
+}
+
+/// One of each kind.
+fn denials() -> Vec<(Denial, u16, &'static str, &'static str)> {
+    let bad_token = "token_expired_or_invalid";
+    let mut all = of_requests();
+    all.extend([
         (
             ApiTokenRejection::Revoked.into(),
             401,
@@ -80,7 +87,8 @@ fn denials() -> Vec<(Denial, u16, &'static str, &'static str)> {
             "temporarily_unavailable",
             "provider_keys_not_loaded",
         ),
-    ]
+    ]);
+    all
 }
 
 #[test]

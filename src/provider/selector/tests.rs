@@ -51,12 +51,12 @@ fn found(selector: &Selector, token: &str) -> Result<String, NotSelected> {
     })
 }
 
-fn jwt(header: Value, payload: Value) -> String {
-    signed(shared_es256(), &header, &payload)
+fn jwt(header: &Value, payload: &Value) -> String {
+    signed(shared_es256(), header, payload)
 }
 
 fn jwt_of(issuer: &str) -> String {
-    jwt(json!({"alg": "ES256"}), json!({ "iss": issuer }))
+    jwt(&json!({"alg": "ES256"}), &json!({ "iss": issuer }))
 }
 
 #[test]
@@ -77,10 +77,13 @@ fn an_issuer_is_compared_as_it_is_written() {
 #[test]
 fn a_jwt_is_never_taken_for_an_opaque_token() {
     let selector = selector();
-    let without_issuer = jwt(json!({"alg": "ES256"}), json!({}));
+    let without_issuer = jwt(&json!({"alg": "ES256"}), &json!({}));
     let refused = Err(Rejection::ClaimMissing("iss").into());
     assert_eq!(found(&selector, &without_issuer), refused);
-    let refused_header = jwt(json!({"alg": "ES256", "nonce": "x"}), json!({"iss": OURS}));
+    let refused_header = jwt(
+        &json!({"alg": "ES256", "nonce": "x"}),
+        &json!({"iss": OURS}),
+    );
     let refused = Err(Rejection::HeaderMember("nonce").into());
     assert_eq!(found(&selector, &refused_header), refused);
 }
@@ -138,8 +141,8 @@ fn a_jwt_that_only_its_provider_understands_is_left_to_it() {
     selector.add_remote(&provider("graph"), &taken(&[], &[REMOTE], false));
     // What we would refuse if it were ours to verify.
     let strange = jwt(
-        json!({"alg": "ES256", "nonce": "x"}),
-        json!({"iss": REMOTE}),
+        &json!({"alg": "ES256", "nonce": "x"}),
+        &json!({"iss": REMOTE}),
     );
     assert_eq!(found(&selector, &strange).as_deref(), Ok("graph"));
     assert_eq!(found(&selector, &jwt_of(OURS)).as_deref(), Ok("local"));

@@ -32,7 +32,7 @@ fn claims() -> Value {
     json!({"iss": ISSUER, "aud": "jira-api", "sub": "alice", "exp": 60, "tid": "t1"})
 }
 
-/// Judges a token by the rules of a provider without settings, which takes EdDSA and `at+jwt`.
+/// Judges a token by the rules of a provider without settings, which takes `EdDSA` and `at+jwt`.
 async fn judged(token: &str, keyring: &Keyring, patience: Duration) -> Result<String, String> {
     let provider = Provider::plain("idp");
     let Judge::Jwt(verifier) = &provider.judge else {
