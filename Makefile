@@ -63,10 +63,10 @@ fuzz: ## Fuzz every target against a reference implementation, then under libFuz
 	FUZZ_EXECUTIONS=$(FUZZ_EXECUTIONS) cargo test --locked --test fuzz -- --nocapture
 	FUZZ_SECONDS=$(FUZZ_SECONDS) fuzz/libfuzzer.sh
 
-# More arguments of cargo-mutants: MUTANTS="-f src/verify/claims.rs" for one file.
+# More arguments of cargo-mutants. It works on a copy of the tree.
 MUTANTS ?=
 
-mutants: ## Break the rules that decide, one at a time: does a unit test notice? MUTANTS="-f FILE" for one file (2 hours for all)
+mutants: ## Break the rules that decide, one at a time: does a unit test notice? (3 hours; MUTANTS="-F src/verify/claims" for one file)
 	@scripts/setup.py cargo-mutants
 	PATH="$(CURDIR)/.tools/cargo/bin:$$PATH" cargo mutants --output target $(MUTANTS)
 
