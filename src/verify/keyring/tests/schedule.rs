@@ -161,6 +161,14 @@ async fn documents_are_read_up_to_their_limits() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn while_there_are_no_keys_an_empty_set_is_looked_at_again_soon() {
+    let idp = publishing(&[]);
+    let mut lab = Lab::of(&idp).await;
+    assert_eq!(lab.error(), "the key set has no usable key");
+    lab.fetches_after(SECOND * 3 / 4).await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn the_first_fetch_can_be_waited_for() {
     let idp = Idp::start();
     idp.answer(JWKS, Answer::Held(set(&["k1"])));
