@@ -151,7 +151,7 @@ impl<'a> Reader<'a> {
 
     /// Counts a reading, and tells whether it may take place. What is exhausted stays so. One thread judges: this is
     /// an atomic because values may be shared in general.
-    fn charge(&self, cost: usize) -> Option<()> {
+    pub(super) fn charge(&self, cost: usize) -> Option<()> {
         let cost = u64::try_from(cost).unwrap_or(u64::MAX);
         let total = self.cost().saturating_add(cost);
         self.cost.store(total.min(MAX_COST + 1), Ordering::Relaxed);

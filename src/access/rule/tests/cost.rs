@@ -134,3 +134,15 @@ fn a_claim_that_is_too_large_or_too_deep_is_not_made() {
         assert_eq!(answer(size, &world.facts()), expected);
     }
 }
+
+#[test]
+fn what_may_be_read_may_be_read_to_the_last_byte() {
+    let world = World::new();
+    let facts = world.facts();
+    let reader = Reader::new(&facts, &[]);
+    let most = usize::try_from(MAX_COST).expect("a small number");
+    assert!(reader.charge(most).is_some());
+    assert!(!reader.is_exhausted());
+    assert!(reader.charge(1).is_none());
+    assert!(reader.is_exhausted());
+}

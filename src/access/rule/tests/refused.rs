@@ -305,3 +305,39 @@ fn a_macro_goes_over_what_is_read_or_written_out_and_stands_in_no_other() {
         assert_eq!(found, Problem::VariableName(name.to_owned()));
     }
 }
+
+#[test]
+fn a_macro_goes_over_any_part_of_a_claim() {
+    for range in [
+        "identity.claims.address.lines",
+        "identity.claims.roles[0]",
+        "identity.claims['roles'].names['x']",
+    ] {
+        let expression = format!("{range}.all(x, x == 'a')");
+        let compiled = Rule::compile("r", Effect::Deny, &expression);
+        assert!(compiled.is_ok(), "{expression}");
+    }
+    let expression = "size(identity.claims.roles).all(x, x == 'a')";
+    assert!(Rule::compile("r", Effect::Deny, expression).is_err());
+}
+
+#[test]
+fn what_stands_in_a_map_is_looked_at_like_everything_else() {
+    for expression in [
+        "'a' in {'a': identity.nothing}",
+        "'a' in {identity.nothing: 1}",
+    ] {
+        let found = problem(expression);
+        assert!(matches!(found, Problem::UnknownMember(..)), "{expression}");
+    }
+}
+
+#[test]
+fn only_in_asks_for_one_of_the_headers_by_name() {
+    let compiled = |operator: &str| {
+        let expression = format!("'x-list' {operator} request.headers");
+        Rule::compile("r", Effect::Deny, &expression).is_ok()
+    };
+    assert!(compiled("in"));
+    assert!(!compiled("==") && !compiled("!="));
+}
