@@ -181,6 +181,12 @@ def survives_a_replica(c: Config) -> Iterator[str]:
     options = cluster["typed_extension_protocol_options"]["envoy.extensions.upstreams.http.v3.HttpProtocolOptions"]
     if "http2_protocol_options" not in options["explicit_http_config"]:
         yield "gRPC needs HTTP/2"
+        return
+    streams = options["explicit_http_config"]["http2_protocol_options"].get("max_concurrent_streams")
+    if streams is None or streams > 32:
+        yield "one connection is served on one core, however much is asked on it"
+    elif streams * limits.get("max_connections", 1024) < limits["max_requests"]:
+        yield "there are not enough connections for all requests"
 
 
 @check("envoy-is-bounded")

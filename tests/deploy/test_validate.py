@@ -750,6 +750,11 @@ def listener(c: Envoy) -> dict[str, Any]:
     return c.config["static_resources"]["listeners"][0]
 
 
+def http2(c: Envoy) -> dict[str, Any]:
+    (options,) = c.cluster("atlassian-authz")["typed_extension_protocol_options"].values()
+    return options["explicit_http_config"]["http2_protocol_options"]
+
+
 def tls(c: Envoy, cluster: str) -> dict[str, Any]:
     return c.cluster(cluster)["transport_socket"]["typed_config"]
 
@@ -794,6 +799,8 @@ BROKEN_ENVOY: list[tuple[str, str, Callable[[Envoy], Any]]] = [
     ("envoy-survives-a-replica", "cut off", lambda c: put(c.ext_authz["grpc_service"]["retry_policy"]["retry_back_off"], "max_interval", "0.25s")),
     ("envoy-survives-a-replica", "three at a time", lambda c: put(c.cluster("atlassian-authz")["circuit_breakers"]["thresholds"][0], "max_retries", 3)),
     ("envoy-survives-a-replica", "no health", lambda c: pop(c.cluster("atlassian-authz"), "health_checks")),
+    ("envoy-survives-a-replica", "one core", lambda c: pop(http2(c), "max_concurrent_streams")),
+    ("envoy-survives-a-replica", "few connections", lambda c: put(http2(c), "max_concurrent_streams", 4)),
     ("envoy-survives-a-replica", "HTTP/1.1", lambda c: pop(c.cluster("atlassian-authz"), "typed_extension_protocol_options")),
     ("envoy-is-bounded", "connections", lambda c: put(c.config["overload_manager"], "resource_monitors", [])),
     ("envoy-is-bounded", "slow headers", lambda c: pop(c.manager, "request_headers_timeout")),
