@@ -140,7 +140,7 @@ impl Scene {
         quiet.assert_right(
             "before anything breaks, on a machine that is busy",
             &ALL,
-            998_000,
+            999_000,
         );
         quiet
     }
