@@ -149,7 +149,7 @@ def bars_text(figures):
     rows = []
     for bar in figures.all["bars"]:
         measured = bar["measured"]
-        digits = 2 if bar["limit"] < 10 else 0
+        digits = 2 if bar["limit"] < 10 else 1 if bar["limit"] < 100 else 0
         text = spread(sorted({measured["min"], measured["median"], measured["max"]}), digits)
         relation = {"<=": "≤", ">=": "≥"}[bar["relation"]]
         rows.append([bar["what"].replace(" x ", " × "), text, f"{relation} {bar['limit']:g}{bar['unit']}", "reached" if bar["reached"] else "**missed**"])
