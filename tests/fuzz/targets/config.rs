@@ -25,7 +25,8 @@ pub fn target(data: &[u8]) {
         }
         Err(problems) => {
             assert!(!problems.0.is_empty(), "refused, and nothing is wrong");
-            let lines = u64::try_from(text.split('\n').count()).expect("a number");
+            // YAML 1.2 §5.4: a carriage return alone ends a line, too.
+            let lines = u64::try_from(text.split(['\n', '\r']).count()).expect("a number");
             for problem in &problems.0 {
                 let (line, column) = problem.place.expect("a place");
                 assert!(line >= 1 && column >= 1 && line <= lines + 1, "{problem}");
