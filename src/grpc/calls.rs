@@ -83,9 +83,8 @@ impl<C: Future> Future for Running<C> {
                 return Poll::Ready(ended);
             }
             if self.next.is_empty() {
-                self.read
-                    .clone()
-                    .with(|read| mem::swap(read, &mut self.next));
+                let Self { read, next, .. } = &mut *self;
+                read.with(|read| mem::swap(read, next));
             }
             if self.next.is_empty() {
                 break;

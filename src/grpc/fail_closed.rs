@@ -230,4 +230,19 @@ mod tests {
         );
         assert_eq!(status_after(Duration::from_millis(991), 0).await, 503);
     }
+
+    /// It would end the calls of the whole connection, checks among them.
+    #[tokio::test]
+    async fn a_panic_in_another_call_is_an_error_of_that_call() {
+        async fn broken() -> &'static str {
+            panic!("broken")
+        }
+        let others = Routes::from(axum::Router::new().fallback(broken));
+        let call = Request::new(http_body_util::Full::new(Bytes::new()));
+
+        let answer = answer_other(others, call).await;
+
+        let internal = Some(&HeaderValue::from_static("13"));
+        assert_eq!(answer.headers().get("grpc-status"), internal);
+    }
 }

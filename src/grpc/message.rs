@@ -144,7 +144,8 @@ impl Body for Message {
 
 #[cfg(test)]
 mod tests {
-    use http_body_util::Full;
+    use futures_util::stream;
+    use http_body_util::{Full, StreamBody};
     use proptest::prelude::*;
     use prost::Message as _;
 
@@ -186,6 +187,32 @@ mod tests {
             ),
         ] {
             assert_eq!(said(call.clone()).await, says, "{:?}", call.get(..16));
+        }
+    }
+
+    /// What is said of a call whose message comes in such pieces.
+    async fn said_of_pieces(frame: &[u8], bytes: usize) -> String {
+        let pieces = frame.chunks(bytes).map(Bytes::copy_from_slice);
+        let frames = pieces.map(|piece| Ok::<_, Infallible>(Frame::data(piece)));
+        match read(StreamBody::new(stream::iter(frames))).await {
+            Ok(_) => "a check".to_owned(),
+            Err(unreadable) => unreadable.to_string(),
+        }
+    }
+
+    #[tokio::test]
+    async fn a_message_in_pieces_is_the_same_message() {
+        let good = frame(0, 2, b"\x0a\x00");
+        let cut = frame(0, 3, b"\x0a\x00");
+        let large = frame(0, MAX_MESSAGE_BYTES + 1, &vec![0; MAX_MESSAGE_BYTES + 1]);
+        for bytes in [1, 2, 5, 6, 7] {
+            assert_eq!(said_of_pieces(&good, bytes).await, "a check", "{bytes}");
+            let not_one = Unreadable::NotOne.to_string();
+            assert_eq!(said_of_pieces(&cut, bytes).await, not_one, "{bytes}");
+        }
+        for bytes in [1024, 16 * 1024, MAX_MESSAGE_BYTES] {
+            let too_large = Unreadable::TooLarge.to_string();
+            assert_eq!(said_of_pieces(&large, bytes).await, too_large, "{bytes}");
         }
     }
 

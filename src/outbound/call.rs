@@ -78,6 +78,19 @@ pub struct Answered {
     pub body: Bytes,
 }
 
+#[cfg(test)]
+impl Answered {
+    /// JSON, as a provider would send it; `retry_after` in seconds.
+    pub(crate) fn json(status: u16, retry_after: Option<u64>, body: &str) -> Self {
+        Self {
+            status,
+            media_type: "application/json".to_owned(),
+            retry_after: retry_after.map(Duration::from_secs),
+            body: Bytes::copy_from_slice(body.as_bytes()),
+        }
+    }
+}
+
 impl Outbound {
     pub(super) async fn call(
         &self,

@@ -10,17 +10,21 @@ use crate::pb::envoy::{
 };
 
 impl Request {
-    /// A request to `x.example`.
+    /// A request to `x.example`, with the pseudo-header that Envoy adds.
     pub(crate) fn plain(method: &str, target: &str, headers: &[(&str, &str)]) -> Self {
-        let pseudo = [(":method", method)];
-        let headers = pseudo
-            .iter()
-            .chain(headers)
-            .map(|(key, value)| HeaderValue {
-                key: (*key).to_owned(),
-                value: (*value).to_owned(),
-                ..HeaderValue::default()
-            });
+        let headers = headers.iter().map(|(key, value)| (*key, value.as_bytes()));
+        let pseudo = (":method", method.as_bytes());
+        let lines: Vec<_> = std::iter::once(pseudo).chain(headers).collect();
+        Self::raw(method, target, &lines)
+    }
+
+    /// A request to `x.example`, with these header lines.
+    pub(crate) fn raw(method: &str, target: &str, lines: &[(&str, &[u8])]) -> Self {
+        let headers = lines.iter().map(|(key, value)| HeaderValue {
+            key: (*key).to_owned(),
+            raw_value: value.to_vec().into(),
+            ..HeaderValue::default()
+        });
         let http = HttpRequest {
             method: method.to_owned(),
             path: target.to_owned(),

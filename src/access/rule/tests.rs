@@ -7,16 +7,7 @@ use std::collections::BTreeMap;
 use serde_json::{Value as Json, json};
 
 use super::*;
-use crate::{
-    pb::envoy::{
-        config::core::v3::{HeaderMap, HeaderValue},
-        service::auth::v3::{
-            AttributeContext, CheckRequest,
-            attribute_context::{HttpRequest, Request as HttpAttributes},
-        },
-    },
-    request::{Headers, Request},
-};
+use crate::request::{Headers, Request};
 
 /// What [`Facts`] borrow.
 struct World {
@@ -28,28 +19,7 @@ struct World {
 }
 
 fn headers(lines: &[(&str, &[u8])]) -> Headers {
-    let lines = lines.iter().map(|(name, value)| HeaderValue {
-        key: (*name).to_owned(),
-        raw_value: value.to_vec().into(),
-        ..HeaderValue::default()
-    });
-    let http = HttpRequest {
-        method: "GET".to_owned(),
-        path: "/".to_owned(),
-        host: "x.example".to_owned(),
-        header_map: Some(HeaderMap {
-            headers: lines.collect(),
-        }),
-        ..HttpRequest::default()
-    };
-    let attributes = AttributeContext {
-        request: Some(HttpAttributes { http: Some(http) }),
-        ..AttributeContext::default()
-    };
-    let check = CheckRequest {
-        attributes: Some(attributes),
-    };
-    Request::parse(check, 0).expect("a request").headers
+    Request::raw("GET", "/", lines).headers
 }
 
 fn names(names: &[&str]) -> Vec<String> {

@@ -1,4 +1,3 @@
-use bytes::Bytes;
 use tokio::time::Instant;
 
 use super::*;
@@ -42,15 +41,6 @@ fn basic() -> Client {
     Client::Basic {
         id: "us".to_owned(),
         secret: "secret".into(),
-    }
-}
-
-fn answered(status: u16, retry_after: Option<u64>, body: &str) -> Answered {
-    Answered {
-        status,
-        media_type: "application/json".to_owned(),
-        retry_after: retry_after.map(Duration::from_secs),
-        body: Bytes::from(body.to_owned()),
     }
 }
 
@@ -122,11 +112,20 @@ fn outcome(call: &TokenCall, answered: &Answered) -> Result<usize, CheckError> {
 fn an_answer_that_fits_both_is_that_to_a_bad_token() {
     let call = call(TokenPlace::Bearer);
     let bad = Err(Rejection::Inactive.into());
-    assert_eq!(outcome(&call, &answered(200, None, "{\"a\":1}")), Ok(1));
-    assert_eq!(outcome(&call, &answered(200, None, "{\"ok\":true}")), Ok(1));
-    assert_eq!(outcome(&call, &answered(200, None, "{\"ok\":false}")), bad);
-    assert_eq!(outcome(&call, &answered(400, None, "no")), bad);
-    let nonsense = outcome(&call, &answered(200, None, "no"));
+    assert_eq!(
+        outcome(&call, &Answered::json(200, None, "{\"a\":1}")),
+        Ok(1)
+    );
+    assert_eq!(
+        outcome(&call, &Answered::json(200, None, "{\"ok\":true}")),
+        Ok(1)
+    );
+    assert_eq!(
+        outcome(&call, &Answered::json(200, None, "{\"ok\":false}")),
+        bad
+    );
+    assert_eq!(outcome(&call, &Answered::json(400, None, "no")), bad);
+    let nonsense = outcome(&call, &Answered::json(200, None, "no"));
     assert!(
         matches!(nonsense, Err(CheckError::Answer(_))),
         "{nonsense:?}"
@@ -170,7 +169,7 @@ fn what_is_no_answer_about_the_token_is_a_failure_of_the_provider() {
         ),
         (500, None, CheckError::Status(500), CheckError::Status(500)),
     ] {
-        let answered = answered(status, retry_after, "{}");
+        let answered = Answered::json(status, retry_after, "{}");
         assert_eq!(outcome(&anonymous, &answered), Err(without_client));
         assert_eq!(outcome(&known, &answered), Err(with_client));
     }
@@ -179,7 +178,7 @@ fn what_is_no_answer_about_the_token_is_a_failure_of_the_provider() {
         success: expect(200, &[("/ok", true)]),
         ..call(TokenPlace::Bearer)
     };
-    let vague = outcome(&strict, &answered(200, None, "{}"));
+    let vague = outcome(&strict, &Answered::json(200, None, "{}"));
     assert!(matches!(vague, Err(CheckError::Answer(_))), "{vague:?}");
 }
 

@@ -1,4 +1,3 @@
-use bytes::Bytes;
 use serde_json::json;
 
 use super::*;
@@ -15,15 +14,6 @@ fn introspection(issuers: &[&str]) -> Introspection {
     }
 }
 
-fn answered(status: u16, retry_after: Option<u64>, body: &str) -> Answered {
-    Answered {
-        status,
-        media_type: "application/json".to_owned(),
-        retry_after: retry_after.map(Duration::from_secs),
-        body: Bytes::from(body.to_owned()),
-    }
-}
-
 fn read(answered: &Answered) -> Result<usize, CheckError> {
     let claims = introspection(&[]).read(answered)?;
     Ok(claims.members().len())
@@ -36,32 +26,39 @@ fn active(issuers: &[&str], more: Value) -> Result<(), CheckError> {
         panic!("an object")
     };
     answer.as_object_mut().expect("an object").extend(more);
-    let answered = answered(200, None, &answer.to_string());
+    let answered = Answered::json(200, None, &answer.to_string());
     introspection(issuers).read(&answered).map(drop)
 }
 
 #[test]
 fn only_the_boolean_true_is_active() {
     assert_eq!(
-        read(&answered(200, None, r#"{"active":true,"sub":"a"}"#)),
+        read(&Answered::json(200, None, r#"{"active":true,"sub":"a"}"#)),
         Ok(2)
     );
     let inactive = Err(Rejection::Inactive.into());
-    assert_eq!(read(&answered(200, None, r#"{"active":false}"#)), inactive);
+    assert_eq!(
+        read(&Answered::json(200, None, r#"{"active":false}"#)),
+        inactive
+    );
     for other in ["\"true\"", "1", "null", "[true]"] {
-        let said = read(&answered(200, None, &format!("{{\"active\":{other}}}")));
+        let said = read(&Answered::json(
+            200,
+            None,
+            &format!("{{\"active\":{other}}}"),
+        ));
         assert!(
             matches!(said, Err(CheckError::Answer(_))),
             "{other} {said:?}"
         );
     }
     for body in ["", "{}", "[]", r#"{"active":true,"active":true}"#] {
-        let said = read(&answered(200, None, body));
+        let said = read(&Answered::json(200, None, body));
         assert!(matches!(said, Err(CheckError::Answer(_))), "{said:?}");
     }
     let jwt = Answered {
         media_type: "application/token-introspection+jwt".to_owned(),
-        ..answered(200, None, r#"{"active":true}"#)
+        ..Answered::json(200, None, r#"{"active":true}"#)
     };
     assert!(matches!(read(&jwt), Err(CheckError::Answer(_))));
 }
@@ -80,7 +77,7 @@ fn another_status_is_never_an_answer_about_the_token() {
         (204, None, CheckError::Status(204)),
         (400, None, CheckError::Status(400)),
     ] {
-        let answered = answered(status, retry_after, r#"{"active":true}"#);
+        let answered = Answered::json(status, retry_after, r#"{"active":true}"#);
         assert_eq!(read(&answered), Err(error), "{status} {retry_after:?}");
     }
 }
