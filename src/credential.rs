@@ -199,7 +199,7 @@ fn only_authorization(headers: &Headers) -> Result<Option<&[u8]>, MalformedCrede
     if values.next().is_some() {
         return Err(MalformedCredential::Several);
     }
-    Ok(first.map(|header| header.value.as_ref()))
+    Ok(first.map(|header| header.value))
 }
 
 /// The name of the first login or token parameter in a query.
@@ -216,7 +216,7 @@ fn credential_in_query(query: &str) -> Option<&'static str> {
 
 /// Whether a path names a session, as Tomcat would read it or after a proxy has decoded it once.
 fn has_session(path: &str) -> bool {
-    if !path.contains([';', '%']) {
+    if !path.bytes().any(|byte| matches!(byte, b';' | b'%')) {
         return false;
     }
     let path = decode_name(path);

@@ -4,6 +4,7 @@
 //! attacker. What cannot be read in exactly one way is refused.
 
 mod client;
+mod fields;
 mod headers;
 mod host;
 mod message;
@@ -12,6 +13,7 @@ pub(crate) mod percent;
 #[cfg(test)]
 mod plain;
 
+pub use fields::NoCheck;
 pub use headers::{Header, Headers};
 pub use host::{Host, HostError};
 pub use path::{CanonicalPath, RequestPath};
@@ -19,7 +21,7 @@ pub use path::{CanonicalPath, RequestPath};
 use std::net::IpAddr;
 
 use bytes::Bytes;
-use prost::{DecodeError, Message};
+use prost::Message;
 
 use crate::pb::envoy::service::auth::v3::CheckRequest;
 
@@ -32,13 +34,21 @@ pub const MAX_HEADER_BYTES: usize = 64 * 1024;
 const APPLICATION_EXTENSION: &[u8] = b"application";
 
 /// A `CheckRequest` as it came, and nothing understood of it yet.
-#[derive(Clone)]
-pub struct Check(message::Check);
+#[derive(Clone, Default)]
+pub struct Check {
+    attributes: message::Attributes,
+    http: Option<message::Http>,
+}
 
 impl Check {
     /// Decodes a message, and keeps its bytes for what is in it.
-    pub fn decode(message: Bytes) -> Result<Self, DecodeError> {
-        message::Check::decode(message).map(Self)
+    pub fn decode(message: Bytes) -> Result<Self, NoCheck> {
+        let check = message::Check::decode(message)?;
+        let mut attributes = check.attributes.unwrap_or_default();
+        let http = attributes.request.take().map(|request| request.http);
+        let pieces = http.filter(|pieces| !pieces.is_empty());
+        let http = pieces.map(|it| message::Http::decode(&it)).transpose()?;
+        Ok(Self { attributes, http })
     }
 }
 
@@ -46,7 +56,7 @@ impl Check {
 impl From<CheckRequest> for Check {
     fn from(check: CheckRequest) -> Self {
         // What prost has written it can read; if it could not, this would be no check, and be refused.
-        Self(message::Check::decode(Bytes::from(check.encode_to_vec())).unwrap_or_default())
+        Self::decode(check.encode_to_vec().into()).unwrap_or_default()
     }
 }
 
@@ -109,14 +119,10 @@ pub enum MalformedRequest {
 impl Request {
     /// Reads one check that came through so many trusted proxies, Envoy among them if it adds an address.
     pub fn parse(check: impl Into<Check>, trusted_hops: u8) -> Result<Self, MalformedRequest> {
-        let Check(check) = check.into();
-        let attributes = check.attributes.ok_or(MalformedRequest::NoHttp)?;
+        let Check { attributes, http } = check.into();
         let peer = attributes.source.and_then(address_of);
         let application = application(attributes.context_extensions)?;
-        let http = attributes
-            .request
-            .and_then(|request| request.http)
-            .ok_or(MalformedRequest::NoHttp)?;
+        let http = http.ok_or(MalformedRequest::NoHttp)?;
         let request = Self::from_http(http, application)?;
         let source = match trusted_hops {
             0 => peer,
@@ -129,7 +135,7 @@ impl Request {
         http: message::Http,
         application: Option<String>,
     ) -> Result<Self, MalformedRequest> {
-        let headers = Headers::from_check(http.header_map, http.headers)?;
+        let headers = Headers::from_check(http.lines)?;
         if headers.is_empty() {
             return Err(MalformedRequest::NoHeaders);
         }

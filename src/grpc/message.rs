@@ -10,15 +10,15 @@ use std::{
 };
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
-use http::{HeaderMap, HeaderValue, Response, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Response, header};
 use http_body_util::{BodyExt, Either};
 use hyper::body::{Body, Frame};
-use prost::DecodeError;
 
-use crate::request::Check;
+use crate::request::{Check, NoCheck};
 
 /// Largest `CheckRequest`. Envoy's own limit on headers is 60 KiB by default.
 const MAX_MESSAGE_BYTES: usize = 1024 * 1024;
+const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
 /// Whether the message is compressed, and how long it is.
 const PREFIX_BYTES: usize = 5;
 
@@ -38,15 +38,8 @@ pub(super) enum Unreadable {
     #[error("the message is compressed")]
     Compressed,
     /// Not protobuf, or not text where text must be.
-    #[error("the message is no CheckRequest")]
-    NoCheck,
-}
-
-impl From<DecodeError> for Unreadable {
-    /// What is wrong may quote what is wrong.
-    fn from(_: DecodeError) -> Self {
-        Self::NoCheck
-    }
+    #[error(transparent)]
+    NoCheck(#[from] NoCheck),
 }
 
 /// What answers a call: a message, or whatever tonic has for other calls than checks.
@@ -116,7 +109,7 @@ pub(super) fn framed(message: &[u8]) -> Bytes {
 /// The answer to a call: this message, and the status OK.
 pub(super) fn answer(framed: Bytes) -> Response<Reply> {
     let mut trailers = HeaderMap::with_capacity(1);
-    trailers.insert("grpc-status", HeaderValue::from_static("0"));
+    trailers.insert(GRPC_STATUS, HeaderValue::from_static("0"));
     let mut response = Response::new(Either::Left(Message {
         framed: Some(framed),
         trailers: Some(trailers),

@@ -30,18 +30,12 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::request::message::{HeaderMap, HeaderValue};
+    use crate::request::Request;
 
     fn read(lines: &[&str], hops: u8) -> Option<String> {
-        let header = |value: &&str| HeaderValue {
-            key: "x-forwarded-for".into(),
-            value: (*value).to_owned().into(),
-            ..HeaderValue::default()
-        };
-        let map = HeaderMap {
-            headers: lines.iter().map(header).collect(),
-        };
-        let headers = Headers::from_check(Some(map), Vec::new()).expect("text");
+        let header = |value| ("x-forwarded-for", value);
+        let lines: Vec<_> = lines.iter().copied().map(header).collect();
+        let headers = Request::plain("GET", "/", &lines).headers;
         forwarded(&headers, hops).map(|address| address.to_string())
     }
 

@@ -6,80 +6,101 @@ use bytes::Bytes;
 
 use super::{
     MalformedRequest,
-    message::{HeaderMap, HeaderValue, Pair},
+    fields::Place,
+    message::{Line, Lines},
 };
 
 /// All headers of one request. Order and repetition are kept when Envoy sends them.
-pub struct Headers(Vec<Header>);
+pub struct Headers {
+    /// In which they lie.
+    message: Bytes,
+    lines: Vec<Line>,
+}
 
 /// One header line. Values are never printed: they are credentials until proved otherwise.
-pub struct Header {
+#[derive(Clone, Copy)]
+pub struct Header<'h> {
     /// As received. UTF-8.
-    name: Bytes,
+    name: &'h [u8],
     /// Raw bytes, not necessarily UTF-8.
-    pub value: Bytes,
+    pub value: &'h [u8],
 }
 
 impl fmt::Debug for Headers {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_list()
-            .entries(self.0.iter().map(Header::name))
+            .entries(self.iter().map(Header::name))
             .finish()
     }
 }
 
-impl Header {
+impl<'h> Header<'h> {
     /// Whether this is the header `name` (RFC 9110 §5.1: names are case-insensitive).
-    pub fn is(&self, name: &str) -> bool {
+    pub fn is(self, name: &str) -> bool {
         self.name.eq_ignore_ascii_case(name.as_bytes())
     }
 
     /// The name as received; to compare names there is [`Header::is`].
-    pub fn name(&self) -> &str {
+    pub fn name(self) -> &'h str {
         // It has been looked at before.
-        std::str::from_utf8(&self.name).unwrap_or_default()
+        str::from_utf8(self.name).unwrap_or_default()
     }
 
     /// The same, for who compares in a way of their own.
-    pub fn name_bytes(&self) -> &[u8] {
-        &self.name
+    pub fn name_bytes(self) -> &'h [u8] {
+        self.name
     }
 }
 
 impl Headers {
     /// Takes `header_map` when Envoy filled it (`encode_raw_headers: true`), else the joined map.
     /// Never both: two readings of one request are how requests are smuggled.
-    pub(super) fn from_check(
-        raw: Option<HeaderMap>,
-        joined: Vec<Pair>,
-    ) -> Result<Self, MalformedRequest> {
-        let raw = raw.unwrap_or_default().headers;
-        let lines: Result<Vec<_>, _> = if raw.is_empty() {
-            joined.into_iter().map(from_joined).collect()
-        } else {
-            raw.into_iter().map(from_raw).collect()
-        };
-        lines.map(Self)
+    pub(super) fn from_check(lines: Lines) -> Result<Self, MalformedRequest> {
+        let Lines {
+            message,
+            raw,
+            joined,
+        } = lines;
+        let lines = if raw.is_empty() { joined } else { raw };
+        let headers = Self { message, lines };
+        for line in &headers.lines {
+            // Almost all of it is ASCII, which is sooner found out.
+            let is_text = |place| {
+                let bytes = headers.at(place);
+                bytes.is_ascii() || str::from_utf8(bytes).is_ok()
+            };
+            if !is_text(&line.name) || line.is_text && !is_text(&line.value) {
+                return Err(MalformedRequest::NotText);
+            }
+        }
+        Ok(headers)
+    }
+
+    fn at(&self, place: &Place) -> &[u8] {
+        self.message.get(place.clone()).unwrap_or_default()
     }
 
     /// Every line of the header `name`, in order.
-    pub fn named<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a Header> {
-        self.0.iter().filter(move |header| header.is(name))
+    pub fn named<'a>(&'a self, name: &'a str) -> impl Iterator<Item = Header<'a>> {
+        self.iter().filter(move |header| header.is(name))
     }
 
     /// All lines.
-    pub fn iter(&self) -> impl Iterator<Item = &Header> {
-        self.0.iter()
+    pub fn iter(&self) -> impl Iterator<Item = Header<'_>> {
+        self.lines.iter().map(|line| Header {
+            name: self.at(&line.name),
+            value: self.at(&line.value),
+        })
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.lines.is_empty()
     }
 
     pub(super) fn byte_len(&self) -> usize {
-        self.0
+        self.lines
             .iter()
-            .map(|header| header.name.len() + header.value.len())
+            .map(|line| line.name.len() + line.value.len())
             .sum()
     }
 
@@ -91,31 +112,7 @@ impl Headers {
                 .value
                 .iter()
                 .all(|byte| byte.is_ascii_alphanumeric() || *byte == b'-');
-        safe.then(|| String::from_utf8_lossy(&header.value).into_owned())
-    }
-}
-
-fn from_raw(header: HeaderValue) -> Result<Header, MalformedRequest> {
-    // Envoy fills `raw_value` and leaves `value` empty.
-    let value = if header.raw_value.is_empty() {
-        text(header.value)?
-    } else {
-        header.raw_value
-    };
-    let name = text(header.key)?;
-    Ok(Header { name, value })
-}
-
-fn from_joined(Pair { key, value }: Pair) -> Result<Header, MalformedRequest> {
-    let (name, value) = (text(key)?, text(value)?);
-    Ok(Header { name, value })
-}
-
-/// What protobuf declares as text must be some.
-fn text(bytes: Bytes) -> Result<Bytes, MalformedRequest> {
-    match std::str::from_utf8(&bytes) {
-        Ok(_) => Ok(bytes),
-        Err(_) => Err(MalformedRequest::NotText),
+        safe.then(|| String::from_utf8_lossy(header.value).into_owned())
     }
 }
 
@@ -125,44 +122,72 @@ mod tests {
 
     const BAD: &[u8] = b"\xff\xfe";
 
-    fn raw(key: &'static [u8], value: &'static [u8], raw_value: &'static [u8]) -> HeaderMap {
-        let header = HeaderValue {
-            key: key.into(),
-            value: value.into(),
-            raw_value: raw_value.into(),
+    /// Lines that lie behind each other. `true`: the value is declared as text.
+    fn lines(lines: &[(&[u8], &[u8], bool)]) -> (Bytes, Vec<Line>) {
+        let mut message = Vec::new();
+        let mut place = |bytes: &[u8]| {
+            let begin = message.len();
+            message.extend_from_slice(bytes);
+            begin..message.len()
         };
-        HeaderMap {
-            headers: vec![header],
+        let lines = lines.iter().map(|&(name, value, is_text)| Line {
+            name: place(name),
+            value: place(value),
+            is_text,
+        });
+        let lines = lines.collect();
+        (message.into(), lines)
+    }
+
+    fn raw(name: &[u8], value: &[u8], is_text: bool) -> Lines {
+        let (message, raw) = lines(&[(name, value, is_text)]);
+        Lines {
+            message,
+            raw,
+            joined: Vec::new(),
         }
     }
 
-    fn pair(key: &'static [u8], value: &'static [u8]) -> Pair {
-        Pair {
-            key: key.into(),
-            value: value.into(),
+    fn joined(of: &[(&[u8], &[u8], bool)]) -> Lines {
+        let (message, joined) = lines(of);
+        Lines {
+            message,
+            raw: Vec::new(),
+            joined,
         }
     }
 
     #[test]
     fn text_that_is_no_text_is_refused_and_raw_values_may_be_any_bytes() {
-        for (raw, joined) in [
-            (Some(raw(BAD, b"", b"x")), vec![]),
-            (Some(raw(b"x", BAD, b"")), vec![]),
-            (None, vec![pair(BAD, b"x")]),
-            (None, vec![pair(b"x", BAD)]),
+        for lines in [
+            raw(BAD, b"x", false),
+            raw(b"x", BAD, true),
+            joined(&[(BAD, b"x", true)]),
+            joined(&[(b"x", BAD, true)]),
         ] {
-            let refused = Headers::from_check(raw, joined).err();
+            let refused = Headers::from_check(lines).err();
             assert_eq!(refused, Some(MalformedRequest::NotText));
         }
-        let read = Headers::from_check(Some(raw(b"x", b"", BAD)), vec![]).expect("a header");
+        let read = Headers::from_check(raw(b"x", BAD, false)).expect("a header");
         assert_eq!(read.named("X").next().expect("a line").value, BAD);
+    }
+
+    #[test]
+    fn lines_as_they_were_sent_are_the_only_ones_where_there_are_any() {
+        let mut both = raw(b"x", b"y", false);
+        both.joined = vec![Line::default(); 2];
+        let read = Headers::from_check(both).expect("headers");
+        assert_eq!(read.iter().map(Header::name).collect::<Vec<_>>(), ["x"]);
     }
 
     /// Envoy joins lines of one name; two entries for one key come from somebody else, and stay two.
     #[test]
     fn two_entries_for_one_header_are_two_lines() {
-        let twice = vec![pair(b"authorization", b"a"), pair(b"authorization", b"b")];
-        let read = Headers::from_check(None, twice).expect("headers");
+        let twice: [(&[u8], &[u8], bool); 2] = [
+            (b"authorization", b"a", true),
+            (b"authorization", b"b", true),
+        ];
+        let read = Headers::from_check(joined(&twice)).expect("headers");
         assert_eq!(read.named("authorization").count(), 2);
     }
 }

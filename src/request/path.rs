@@ -68,12 +68,12 @@ pub struct CanonicalPath<'a>(&'a str);
 impl<'a> CanonicalPath<'a> {
     /// `None` when the path is not canonical.
     pub fn parse(path: &'a str) -> Option<Self> {
-        let segments = path.strip_prefix('/')?;
+        let mut segments = path
+            .strip_prefix('/')?
+            .as_bytes()
+            .split(|byte| *byte == b'/');
         let unambiguous = !path.contains("//")
-            && segments
-                .split('/')
-                .all(|segment| !segment.starts_with(".."))
-            && segments.split('/').all(|segment| segment != ".")
+            && segments.all(|segment| segment != b"." && !segment.starts_with(b".."))
             && only_plain_bytes_and_needed_escapes(path);
         unambiguous.then_some(Self(path))
     }

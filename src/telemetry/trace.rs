@@ -148,7 +148,7 @@ impl Arrival {
     pub fn span(self, request: Option<&Headers>) -> Span {
         let of_request = || {
             let headers = request?;
-            let lines = |name| headers.named(name).map(|header| &*header.value);
+            let lines = |name| headers.named(name).map(|header| header.value);
             context::parent(lines(TRACEPARENT), lines(TRACESTATE))
         };
         self.tracer.begin(self.parent.or_else(of_request), self.at)

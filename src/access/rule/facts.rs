@@ -306,7 +306,7 @@ impl<'a> Facts<'a> {
     /// could read it differently.
     fn header(&self, name: &'a str, budget: &mut Budget) -> Option<Box<dyn Val + 'a>> {
         let lines = self.headers.named(name).map(|line| {
-            let text = std::str::from_utf8(&line.value).ok()?;
+            let text = std::str::from_utf8(line.value).ok()?;
             (!text.contains(char::is_control)).then_some(text)
         });
         let lines: Vec<&str> = lines.collect::<Option<_>>()?;
