@@ -26,27 +26,96 @@ const JIRA: [&str; 4] = [
 /// HTTP access tokens and SSH keys, of users and of repositories.
 const BITBUCKET: [&str; 3] = ["/rest/access-tokens", "/rest/keys", "/rest/ssh"];
 
-/// What is closed in one application. Looked through for every request, so in segments.
+/// What is closed in one application.
 #[derive(Clone, Debug, Default)]
 pub struct DeniedPaths {
     /// Below the context path.
-    of_product: Vec<Segments>,
+    of_product: Closed,
     /// As the operator has written them.
-    own: Vec<Segments>,
+    own: Closed,
 }
 
-/// A prefix of whole segments.
-#[derive(Clone, Debug)]
-struct Segments(Box<[Box<str>]>);
+/// Prefixes of whole segments, as a tree of them: every request is held against all prefixes.
+#[derive(Clone, Debug, Default)]
+struct Closed(Vec<Segment>);
 
-impl Segments {
-    fn of(prefix: &str) -> Self {
-        let prefix = prefix.strip_prefix('/').unwrap_or(prefix);
-        Self(prefix.split('/').map(Box::from).collect())
+#[derive(Clone, Debug)]
+struct Segment {
+    text: Box<str>,
+    /// Of an API: it comes after `rest` and the name of the API. `latest` is every version.
+    is_version: bool,
+    /// Here a prefix ends.
+    is_last: bool,
+    below: Closed,
+}
+
+impl Closed {
+    fn of(prefixes: &[&str]) -> Self {
+        let mut closed = Self::default();
+        for prefix in prefixes {
+            let segments: Vec<_> = prefix
+                .strip_prefix('/')
+                .unwrap_or(prefix)
+                .split('/')
+                .collect();
+            let is_rest = |segment: &&str| segment.eq_ignore_ascii_case("rest");
+            let version = segments.iter().position(is_rest).map(|rest| rest + 2);
+            closed.add(&segments, version);
+        }
+        closed
     }
 
+    /// Adds one prefix, which has a version in that place.
+    fn add(&mut self, segments: &[&str], version: Option<usize>) {
+        let Some((text, below)) = segments.split_first() else {
+            return;
+        };
+        let is_version = version == Some(0);
+        let same = |it: &Segment| it.is_version == is_version && it.text.eq_ignore_ascii_case(text);
+        let place = self.0.iter().position(same).unwrap_or(self.0.len());
+        if place == self.0.len() {
+            self.0.push(Segment {
+                text: (*text).into(),
+                is_version,
+                is_last: false,
+                below: Self::default(),
+            });
+        }
+        if let Some(segment) = self.0.get_mut(place) {
+            segment.is_last |= below.is_empty();
+            let version = version.and_then(|place| place.checked_sub(1));
+            segment.below.add(below, version);
+        }
+    }
+
+    /// Whether one of the prefixes begins this path.
     fn begin(&self, path: &str) -> bool {
-        below(path, &self.0).is_some()
+        self.0.iter().any(|segment| {
+            let rest = segment.behind(path);
+            rest.is_some_and(|rest| segment.is_last || segment.below.begin(rest))
+        })
+    }
+}
+
+impl Segment {
+    /// What follows it at the beginning of a path.
+    fn behind<'p>(&self, path: &'p str) -> Option<&'p str> {
+        let same = behind(path, &self.text);
+        same.or_else(|| {
+            if self.is_version {
+                self.behind_other(path)
+            } else {
+                None
+            }
+        })
+    }
+
+    /// What follows another spelling of this version.
+    fn behind_other<'p>(&self, path: &'p str) -> Option<&'p str> {
+        let path = path.strip_prefix('/')?;
+        let end = path.find('/').unwrap_or(path.len());
+        let (segment, rest) = path.split_at_checked(end)?;
+        ApiVersion::may_be_one(segment, &self.text).then_some(rest)
     }
 }
 
@@ -59,54 +128,36 @@ impl DeniedPaths {
             Some(Product::Confluence) | None => &[],
         };
         let everywhere: &[&str] = if product.is_some() { &EVERYWHERE } else { &[] };
-        let of_product = everywhere.iter().chain(special);
+        let own: Vec<_> = own.iter().map(PathPrefix::as_str).collect();
         Self {
-            of_product: of_product.map(|prefix| Segments::of(prefix)).collect(),
-            own: own.iter().map(|it| Segments::of(it.as_str())).collect(),
+            of_product: Closed::of(&[everywhere, special].concat()),
+            own: Closed::of(&own),
         }
     }
 
     /// Nothing is closed: then no path has to have one reading.
     pub fn is_empty(&self) -> bool {
-        self.of_product.is_empty() && self.own.is_empty()
+        self.of_product.0.is_empty() && self.own.0.is_empty()
     }
 
     /// Whether a path is closed. In any case of its letters: a servlet that does not tell them apart would be
     /// reached in a spelling that no list has.
     pub fn contain(&self, path: CanonicalPath<'_>, context_path: &str) -> bool {
         let path = path.as_str();
-        if self.own.iter().any(|prefix| prefix.begin(path)) {
+        if self.own.begin(path) {
             return true;
         }
-        let is_closed = |rest: &str| self.of_product.iter().any(|prefix| prefix.begin(rest));
         if let Some(context) = context_path.strip_prefix('/') {
-            return below(path, context.split('/')).is_some_and(is_closed);
+            let below = context.split('/').try_fold(path, behind);
+            return below.is_some_and(|rest| self.of_product.begin(rest));
         }
         // Without a context path in the configuration the product may still have one.
         let behind_first = path
             .get(1..)
             .and_then(|rest| rest.find('/'))
             .and_then(|at| path.get(at + 1..));
-        is_closed(path) || behind_first.is_some_and(is_closed)
+        self.of_product.begin(path) || behind_first.is_some_and(|rest| self.of_product.begin(rest))
     }
-}
-
-/// What follows these segments: nothing, or what begins with `/`. `latest` is every version of an API.
-fn below(path: &str, segments: impl IntoIterator<Item = impl AsRef<str>>) -> Option<&str> {
-    let mut rest = path;
-    // Whether the next segment is a version: it comes after `rest` and the name of the API.
-    let mut after_rest = None;
-    for wanted in segments {
-        let wanted = wanted.as_ref();
-        let is_version = after_rest == Some(1);
-        rest =
-            behind(rest, wanted).or_else(|| behind_version(rest, wanted).filter(|_| is_version))?;
-        after_rest = match after_rest {
-            Some(count) => Some(count + 1),
-            None => wanted.eq_ignore_ascii_case("rest").then_some(0),
-        };
-    }
-    Some(rest)
 }
 
 /// What follows this segment at the beginning of a path.
@@ -114,14 +165,6 @@ fn behind<'p>(path: &'p str, wanted: &str) -> Option<&'p str> {
     let (segment, rest) = path.strip_prefix('/')?.split_at_checked(wanted.len())?;
     let ends = rest.is_empty() || rest.starts_with('/');
     (ends && segment.eq_ignore_ascii_case(wanted)).then_some(rest)
-}
-
-/// What follows another spelling of this version at the beginning of a path.
-fn behind_version<'p>(path: &'p str, wanted: &str) -> Option<&'p str> {
-    let path = path.strip_prefix('/')?;
-    let end = path.find('/').unwrap_or(path.len());
-    let (segment, rest) = path.split_at_checked(end)?;
-    ApiVersion::may_be_one(segment, wanted).then_some(rest)
 }
 
 #[cfg(test)]
@@ -223,6 +266,16 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn prefixes_close_together_what_each_closes_alone(
+            prefixes in proptest::collection::vec("(/(rest|REST|api|a|2|3|latest)){1,5}", 0..6),
+            path in "(/(rest|Rest|api|a|2|3|latest|x)){1,6}/?",
+        ) {
+            let prefixes: Vec<_> = prefixes.iter().map(String::as_str).collect();
+            let alone = |prefix: &&str| Closed::of(&[prefix]).begin(&path);
+            prop_assert_eq!(Closed::of(&prefixes).begin(&path), prefixes.iter().any(alone));
+        }
+
         #[test]
         fn looking_never_panics_and_a_longer_list_never_opens_a_path(path in "/[a-z/.%é]{0,30}", more in "/[a-z]{1,4}") {
             if let Some(path) = CanonicalPath::parse(&path) {
