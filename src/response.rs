@@ -9,15 +9,13 @@ mod denied;
 mod headers;
 mod wire;
 
-use std::fmt::Display;
-
 use bytes::Bytes;
 
 pub use headers::{HeaderNameError, IdentityHeader};
 use wire::{Message, check_response, google_struct, ok_response, status};
 
 use crate::{
-    pipeline::Decision,
+    pipeline::{Decision, TokenId},
     request::Headers,
     route::Enforcement,
     verdict::{self, Denial, Grant, Verdict},
@@ -94,28 +92,26 @@ fn metadata(to: &mut Message, decision: &Decision) {
     let application = trail.application.as_ref();
     let denial = verdict::denial(&decision.verdict);
     // In the order of the alphabet, as a map is written that everybody writes alike.
-    entry(to, "application", application.map(|one| &one.name));
-    entry(to, "credential", Some(trail.credential));
+    entry(to, "application", application.map(|one| &*one.name));
+    entry(to, "credential", Some(trail.credential.as_str()));
     entry(to, "enforcement", relaxed(trail.enforcement));
-    entry(to, "provider", trail.provider.as_ref());
+    entry(to, "provider", trail.provider.as_deref());
     entry(to, "reason", Some(reason(&decision.verdict)));
-    entry(
-        to,
-        "refused_user",
-        trail.refused.as_ref().map(|it| &it.username),
-    );
+    let refused = trail.refused.as_ref();
+    entry(to, "refused_user", refused.map(|it| it.username.as_str()));
     entry(to, "rule", denial.and_then(rule));
-    entry(to, "token_id", trail.token_id);
-    entry(to, "user", user.map(|it| &it.username));
+    let token_id = trail.token_id.as_ref();
+    entry(to, "token_id", token_id.map(TokenId::as_str));
+    entry(to, "user", user.map(|it| it.username.as_str()));
 }
 
 /// One field of a `google.protobuf.Struct`, if there is anything to say.
-fn entry(to: &mut Message, name: &str, value: Option<impl Display>) {
+fn entry(to: &mut Message, name: &str, value: Option<&str>) {
     if let Some(value) = value {
         to.message(google_struct::FIELDS, |field| {
             field.text(google_struct::KEY, name);
             field.message(google_struct::VALUE, |to| {
-                to.shown(google_struct::STRING_VALUE, value);
+                to.text(google_struct::STRING_VALUE, value);
             });
         });
     }

@@ -55,7 +55,10 @@ pub struct TokenKey([u8; 32]);
 
 /// Eight bytes of a [`TokenKey`]: enough to find the requests of one token in the logs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Fingerprint([u8; 8]);
+pub struct Fingerprint {
+    /// Each of them two digits.
+    hex: [u8; 16],
+}
 
 #[derive(Clone, Debug)]
 struct Verified {
@@ -115,17 +118,24 @@ impl fmt::Debug for TokenKey {
 impl TokenKey {
     /// For logs.
     pub fn fingerprint(self) -> Fingerprint {
-        let mut id = [0; 8];
-        for (to, from) in id.iter_mut().zip(self.0) {
-            *to = from;
+        let digits = self.0.iter().flat_map(|byte| [byte >> 4, byte & 0xf]);
+        let mut hex = [0; 16];
+        for (to, digit) in hex.iter_mut().zip(digits) {
+            *to = if digit < 10 {
+                b'0' + digit
+            } else {
+                b'a' + digit - 10
+            };
         }
-        Fingerprint(id)
+        Fingerprint { hex }
     }
 }
 
-impl fmt::Display for Fingerprint {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:016x}", u64::from_be_bytes(self.0))
+impl Fingerprint {
+    /// For logs.
+    pub fn as_str(&self) -> &str {
+        // Digits are text.
+        str::from_utf8(&self.hex).unwrap_or_default()
     }
 }
 

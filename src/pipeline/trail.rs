@@ -57,9 +57,16 @@ pub enum TokenId {
 
 impl fmt::Display for TokenId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl TokenId {
+    /// For logs and metadata.
+    pub fn as_str(&self) -> &str {
         match self {
-            Self::Fingerprint(fingerprint) => fingerprint.fmt(f),
-            Self::Issued(id) => id.fmt(f),
+            Self::Fingerprint(fingerprint) => fingerprint.as_str(),
+            Self::Issued(id) => id.as_str(),
         }
     }
 }

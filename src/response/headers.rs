@@ -27,6 +27,8 @@ pub struct IdentityHeader {
     name: String,
     /// In the form of [`folded`].
     protected: Vec<String>,
+    /// How long they are; asked first, because almost no header is one of them.
+    lengths: Lengths,
     /// Fields of an `OkHttpResponse`: every allow with an identity has them.
     carriers_to_remove: Bytes,
 }
@@ -50,11 +52,12 @@ impl IdentityHeader {
         for (index, alias) in aliases.iter().enumerate() {
             check(&alias.to_ascii_lowercase()).map_err(|why| HeaderNameError::Alias(index, why))?;
         }
-        let protected = std::iter::once(name.as_str())
+        let protected: Vec<_> = std::iter::once(name.as_str())
             .chain(WELL_KNOWN)
             .chain(aliases.iter().map(String::as_str))
             .map(folded)
             .collect();
+        let lengths = protected.iter().map(String::len).collect();
         let mut carriers = Message::with_capacity(0);
         for carrier in CARRIERS {
             carriers.text(ok_response::HEADERS_TO_REMOVE, carrier);
@@ -62,6 +65,7 @@ impl IdentityHeader {
         Ok(Self {
             name,
             protected,
+            lengths,
             carriers_to_remove: carriers.into_bytes(),
         })
     }
@@ -86,9 +90,32 @@ impl IdentityHeader {
 
     fn protects(&self, name: &[u8]) -> bool {
         let folded = || name.iter().copied().map(folded_byte);
-        self.protected
-            .iter()
-            .any(|protected| protected.len() == name.len() && protected.bytes().eq(folded()))
+        self.lengths.may_have(name.len())
+            && self
+                .protected
+                .iter()
+                .any(|protected| protected.len() == name.len() && protected.bytes().eq(folded()))
+    }
+}
+
+/// A set of lengths; those from 63 on are one.
+#[derive(Clone, Copy, Debug)]
+struct Lengths(u64);
+
+impl Lengths {
+    fn bit(length: usize) -> u64 {
+        1 << length.min(63)
+    }
+
+    fn may_have(self, length: usize) -> bool {
+        self.0 & Self::bit(length) != 0
+    }
+}
+
+impl FromIterator<usize> for Lengths {
+    fn from_iter<I: IntoIterator<Item = usize>>(lengths: I) -> Self {
+        let bits = lengths.into_iter().map(Self::bit);
+        Self(bits.fold(0, |all, bit| all | bit))
     }
 }
 

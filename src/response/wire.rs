@@ -2,8 +2,6 @@
 //!
 //! The numbers are those of `proto/`; a test reads every answer back and holds it against prost's own encoding.
 
-use std::{fmt::Display, io::Write};
-
 use bytes::{BufMut, Bytes};
 use prost::encoding::{WireType, encode_key, encode_varint};
 
@@ -63,12 +61,6 @@ impl Message {
         encode_key(tag, WireType::LengthDelimited, &mut self.0);
         encode_varint(u64::try_from(text.len()).unwrap_or(u64::MAX), &mut self.0);
         self.0.put_slice(text.as_bytes());
-    }
-
-    /// A field with the text of something.
-    pub(super) fn shown(&mut self, tag: u32, something: impl Display) {
-        // Writing to a Vec cannot fail.
-        self.message(tag, |text| drop(write!(text.0, "{something}")));
     }
 
     /// A field with a number. Zero is left out, as protobuf has it.

@@ -111,7 +111,7 @@ enum Value<'a> {
     Number(u64),
     Share(f64),
     Flag(bool),
-    Token(TokenId),
+    Token(&'a TokenId),
     Trace(TraceId),
     Denial(&'a Denial),
     Client(Harmless<'a>),
@@ -165,7 +165,7 @@ fn caller(decision: &Decision) -> [Field<'_>; 7] {
         ("provider", trail.provider.as_deref().map(text)),
         ("application", application.map(|it| text(&it.name))),
         ("credential", Some(text(trail.credential.as_str()))),
-        ("token_id", trail.token_id.map(Value::Token)),
+        ("token_id", trail.token_id.as_ref().map(Value::Token)),
         ("cached", Some(Value::Flag(trail.cached))),
     ]
 }
@@ -196,10 +196,8 @@ fn line(format: Format, at: SystemTime, told: Told<'_>, share: f64) -> Vec<u8> {
 }
 
 fn json(line: &mut Vec<u8>, at: Timestamp, told: Told<'_>, share: f64) -> io::Result<()> {
-    write!(
-        line,
-        r#"{{"timestamp":"{at:.6}","level":"INFO","message":"check""#
-    )?;
+    write!(line, r#"{{"timestamp":"{at:.6}""#)?;
+    line.extend_from_slice(br#","level":"INFO","message":"check""#);
     for (name, value) in fields(told, share) {
         if let Some(value) = value {
             line.extend_from_slice(b",\"");
@@ -208,7 +206,10 @@ fn json(line: &mut Vec<u8>, at: Timestamp, told: Told<'_>, share: f64) -> io::Re
             serde_json::to_writer(&mut *line, &value)?;
         }
     }
-    write!(line, r#","target":"{TARGET}"}}"#)
+    line.extend_from_slice(br#","target":""#);
+    line.extend_from_slice(TARGET.as_bytes());
+    line.extend_from_slice(br#""}"#);
+    Ok(())
 }
 
 fn human(line: &mut Vec<u8>, at: Timestamp, told: Told<'_>, share: f64) -> io::Result<()> {
@@ -244,12 +245,24 @@ impl Serialize for Value<'_> {
             Self::Number(number) => to.serialize_u64(*number),
             Self::Share(share) => to.serialize_f64(*share),
             Self::Flag(flag) => to.serialize_bool(*flag),
-            Self::Token(token) => to.collect_str(token),
+            Self::Token(token) => to.serialize_str(token.as_str()),
             Self::Trace(trace) => to.collect_str(trace),
             Self::Denial(denial) => to.collect_str(denial),
-            Self::Client(text) => to.collect_str(text),
-            Self::Path(path) => to.collect_str(path),
+            Self::Client(text) => shown(text.as_is(), text, to),
+            Self::Path(path) => shown(path.as_is(), path, to),
         }
+    }
+}
+
+/// Formatting costs more than a copy, and most texts are shown as they are.
+fn shown<S: Serializer>(
+    as_is: Option<&str>,
+    otherwise: &impl Display,
+    to: S,
+) -> Result<S::Ok, S::Error> {
+    match as_is {
+        Some(text) => to.serialize_str(text),
+        None => to.collect_str(otherwise),
     }
 }
 

@@ -9,11 +9,18 @@ const LONGEST_VALUE: usize = 256;
 /// a fragment.
 pub(super) struct Path<'a>(pub(super) &'a str);
 
+impl<'a> Path<'a> {
+    /// The path itself, if it is shown as it is.
+    pub(super) fn as_is(&self) -> Option<&'a str> {
+        let hides = |byte| matches!(byte, b';' | b'#');
+        Harmless(self.0)
+            .as_is()
+            .filter(|path| !path.bytes().any(hides))
+    }
+}
+
 impl fmt::Display for Path<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if !self.0.contains([';', '#']) {
-            return Harmless(self.0).fmt(f);
-        }
         let path = self.0.split('#').next().unwrap_or(self.0);
         let segments: Vec<_> = path.split('/').map(without_parameters).collect();
         Harmless(&segments.join("/")).fmt(f)
@@ -30,12 +37,17 @@ fn without_parameters(segment: &str) -> Cow<'_, str> {
 /// Text of a client, fit for a log: escaped, cut, on one line.
 pub(super) struct Harmless<'a>(pub(super) &'a str);
 
+impl<'a> Harmless<'a> {
+    /// The text itself, if it is shown as it is: almost every one.
+    pub(super) fn as_is(&self) -> Option<&'a str> {
+        let is_plain = |byte: u8| byte.is_ascii_graphic() && byte != b'\\';
+        let is_harmless = self.0.len() <= LONGEST_VALUE && self.0.bytes().all(is_plain);
+        is_harmless.then_some(self.0)
+    }
+}
+
 impl fmt::Display for Harmless<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let is_plain = |byte: u8| byte.is_ascii_graphic() && byte != b'\\';
-        if self.0.len() <= LONGEST_VALUE && self.0.bytes().all(is_plain) {
-            return f.write_str(self.0);
-        }
         let mut characters = self.0.chars();
         for character in characters.by_ref().take(LONGEST_VALUE) {
             if character.is_ascii_graphic() && character != '\\' {

@@ -19,8 +19,8 @@ use tracing_subscriber::fmt::MakeWriter;
 const MOST_BYTES: usize = 4 * 1024 * 1024;
 /// What is kept for the next lines, once it has been needed.
 const KEPT_BYTES: usize = 256 * 1024;
-/// How long the first of some lines waits for the others.
-const GATHERED_FOR: Duration = Duration::from_millis(5);
+/// How long the first of some lines waits for the others. A person does not see it; each writing wakes a thread.
+const GATHERED_FOR: Duration = Duration::from_millis(20);
 
 /// Takes lines. Cheap to clone.
 #[derive(Clone)]
