@@ -136,12 +136,11 @@ impl UsernameRule {
         if name.is_empty() {
             return Err(UsernameError::Empty.into());
         }
-        let name = format!("{}{name}", self.prefix);
-        Ok(if self.lower_case {
-            name.to_ascii_lowercase()
-        } else {
-            name
-        })
+        let mut name = [&self.prefix, name].concat();
+        if self.lower_case {
+            name.make_ascii_lowercase();
+        }
+        Ok(name)
     }
 }
 

@@ -82,11 +82,15 @@ impl Username {
             return Err(UsernameError::Character);
         }
         // The products compare names without case.
-        let lower = name.to_ascii_lowercase();
-        if NOT_A_NAME.contains(&lower.as_str()) {
+        let is_name = |other: &&str| name.eq_ignore_ascii_case(other);
+        if NOT_A_NAME.iter().any(is_name) {
             return Err(UsernameError::NotAName);
         }
-        if RESERVED.contains(&lower.as_str()) && !policy.allow_reserved.contains(&lower) {
+        if RESERVED
+            .into_iter()
+            .find(is_name)
+            .is_some_and(|reserved| !policy.allow_reserved.contains(reserved))
+        {
             return Err(UsernameError::Reserved);
         }
         if policy

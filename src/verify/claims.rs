@@ -3,7 +3,7 @@
 //! A claim of the wrong type is a refusal, never "absent": libraries that skipped a string `exp`
 //! made tokens eternal (CVE-2026-25537).
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, slice, time::Duration};
 
 use serde_json::{Map, Value};
 
@@ -322,18 +322,17 @@ impl ClaimRules {
 
     fn check_audience(&self, claims: &Claims) -> Result<(), Rejection> {
         const WRONG_TYPE: Rejection = Rejection::ClaimType("aud");
-        let audiences: Vec<&str> = match claims.get("aud") {
-            None => Vec::new(),
-            Some(Value::String(one)) => vec![one],
+        let audiences = match claims.get("aud") {
+            None => &[],
             Some(Value::Array(many)) if many.len() > MAX_AUDIENCES => {
                 return Err(Rejection::TooManyAudiences);
             }
-            Some(Value::Array(many)) => many
-                .iter()
-                .map(|audience| audience.as_str().ok_or(WRONG_TYPE))
-                .collect::<Result<_, _>>()?,
-            Some(_) => return Err(WRONG_TYPE),
+            Some(Value::Array(many)) => many.as_slice(),
+            Some(one) => slice::from_ref(one),
         };
+        if !audiences.iter().all(Value::is_string) {
+            return Err(WRONG_TYPE);
+        }
         match &self.audiences {
             Audiences::Any => Ok(()),
             Audiences::OneOf(_) if claims.get("aud").is_none() => {

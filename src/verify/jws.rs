@@ -42,7 +42,7 @@ pub struct UnverifiedJws<'a> {
     header: Header,
     payload: Map<String, Value>,
     signed: &'a str,
-    signature: &'a str,
+    signature: Vec<u8>,
 }
 
 impl<'a> UnverifiedJws<'a> {
@@ -56,7 +56,8 @@ impl<'a> UnverifiedJws<'a> {
             .strip_suffix(signature)
             .and_then(|rest| rest.strip_suffix('.'))
             .ok_or(Rejection::MalformedJws)?;
-        if payload.is_empty() || decode(signature)?.is_empty() {
+        let signature = decode(signature)?;
+        if payload.is_empty() || signature.is_empty() {
             return Err(Rejection::MalformedJws);
         }
         Ok(Some(Self {
@@ -90,7 +91,7 @@ impl<'a> UnverifiedJws<'a> {
     ) -> Result<(Claims, Arc<VerifyingKey>), Rejection> {
         let key = candidates
             .iter()
-            .find(|key| key.verifies(algorithm, self.signed, self.signature))
+            .find(|key| key.verifies(algorithm, self.signed, &self.signature))
             .ok_or(Rejection::BadSignature)?;
         Ok((Claims::new(self.payload), Arc::clone(key)))
     }

@@ -14,7 +14,7 @@ use aws_lc_rs::signature::{
     RSA_PKCS1_2048_8192_SHA256, RsaPublicKeyComponents, VerificationAlgorithm,
 };
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
-use jsonwebtoken::DecodingKey;
+use jsonwebtoken::{DecodingKey, crypto::aws_lc};
 use serde_json::{Map, Value};
 
 use super::{
@@ -52,15 +52,14 @@ impl fmt::Debug for VerifyingKey {
 impl VerifyingKey {
     /// Whether this key made the signature. The algorithm is the caller's, never the token's own
     /// choice among several: [`KeySet::select`] has paired them.
-    pub(super) fn verifies(&self, algorithm: Algorithm, signed: &str, signature: &str) -> bool {
-        self.may_verify(algorithm)
-            && jsonwebtoken::crypto::verify(
-                signature,
-                signed.as_bytes(),
-                &self.decoding,
-                algorithm.for_signature(),
-            )
-            .unwrap_or(false)
+    pub(super) fn verifies(&self, algorithm: Algorithm, signed: &str, signature: &Vec<u8>) -> bool {
+        if !self.may_verify(algorithm) {
+            return false;
+        }
+        // What jsonwebtoken's own `verify` does with a signature that is not decoded yet.
+        let make = aws_lc::DEFAULT_PROVIDER.verifier_factory;
+        let verifier = make(&algorithm.for_signature(), &self.decoding);
+        verifier.is_ok_and(|verifier| verifier.verify(signed.as_bytes(), signature).is_ok())
     }
 
     /// Whether the provider still publishes the key. A cached identity is worth no more than the

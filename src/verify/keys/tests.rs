@@ -88,7 +88,7 @@ fn a_key_on_p_384_verifies_its_own_signatures() {
     let set = parse(std::slice::from_ref(&jwk));
     let key = found(&set, "k", Algorithm::ES384);
     let signature = pair.sign(&SystemRandom::new(), b"text").expect("signs");
-    let signature = base64url(signature.as_ref());
+    let signature = signature.as_ref().to_vec();
     assert!(key.verifies(Algorithm::ES384, "text", &signature));
     assert!(!key.verifies(Algorithm::ES384, "other", &signature));
     assert!(!key.verifies(Algorithm::ES256, "text", &signature));
