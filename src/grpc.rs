@@ -66,29 +66,26 @@ impl Checks {
         let request = Request::parse(check, self.trusted_hops);
         let headers = request.as_ref().ok().map(|request| &request.headers);
         let span = arrival.map(|arrival| arrival.span(headers));
-        let (request, decision) = match request {
-            Ok(request) => {
-                let occasion = Occasion {
-                    now,
-                    deadline,
-                    span: span.as_ref(),
-                };
-                let decision = self.pipeline.check(&request, occasion).await;
-                (Some(request), decision)
-            }
-            Err(malformed) => (None, Decision::denied(malformed)),
+        let occasion = Occasion {
+            now,
+            deadline,
+            span: span.as_ref(),
+        };
+        let decision = match &request {
+            Ok(request) => self.pipeline.check(request, occasion).await,
+            Err(malformed) => Decision::denied(*malformed),
         };
         // A grant that comes too late is none: Envoy may already have given up on it.
-        let decision = if self.clock.now().instant > deadline {
+        let decision = if self.clock.instant() > deadline {
             decision.too_late()
         } else {
             decision
         };
-        let headers = request.as_ref().map(|request| &request.headers);
+        let headers = request.as_ref().ok().map(|request| &request.headers);
         let response = response::encode(&decision, headers, &self.identity_header);
         Answer {
             decision,
-            request,
+            request: request.ok(),
             response,
             span,
         }

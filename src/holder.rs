@@ -179,13 +179,14 @@ impl ApiTokens {
         let entry = match recalled {
             Recalled::Nothing => {
                 let question = || self.first_question(id, now);
-                let entry = self.0.flights.join(id, &self.0.waiting, question).await?;
+                // In a box, as below: most tokens are remembered, and their checks would take the room of waiting.
+                let asked = Box::pin(self.0.flights.join(id, &self.0.waiting, question));
                 return Ok(Known {
-                    entry,
+                    entry: asked.await?,
                     cached: false,
                 });
             }
-            Recalled::Doubtful(old) => match timeout(DOUBT, self.load(id, now)).await {
+            Recalled::Doubtful(old) => match timeout(DOUBT, Box::pin(self.load(id, now))).await {
                 Ok(Ok(entry)) => {
                     return Ok(Known {
                         entry,

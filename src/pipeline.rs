@@ -24,11 +24,11 @@ use crate::{
     holder::{ApiTokenRejection, ApiTokens},
     identity::Identity,
     policy::{self, Bounds, Refusal},
-    provider::{Issuer, Judge, NoProvider, NotSelected, Provider, Selected, Selector},
+    provider::{Issuer, Judge, NoProvider, Provider, Selected, Selector},
     request::Request,
     route::{Application, Enforcement, Protection, Routes},
     verdict::{Denial, Grant, Native, Verdict, enforced},
-    verify::{TokenError, Unavailable, Verified, jws::UnverifiedJws, jwt::IssuerKeys},
+    verify::{Unavailable, Verified, jws::UnverifiedJws, jwt::IssuerKeys},
 };
 
 /// Everything that a configuration says about requests, ready to be asked.
@@ -235,6 +235,17 @@ impl Pipeline {
             }
             return remembered.outcome;
         }
+        // In a box: every check would take the room of what few have to wait for.
+        Box::pin(self.verify_anew(question, key, trail)).await
+    }
+
+    /// Steps 5 to 7, for a token that is not remembered.
+    async fn verify_anew(
+        &self,
+        question: Question<'_>,
+        key: TokenKey,
+        trail: &mut Trail,
+    ) -> Result<Known, Denial> {
         match question.selector.select(question.token) {
             Ok(Selected::Jwt { issuer, jws }) => {
                 trail.judged_by(&issuer.provider);
@@ -353,24 +364,6 @@ fn establish(verified: Verified, provider: &Arc<Provider>) -> Result<Known, Deni
     let name = Arc::clone(&provider.name);
     let identity = Identity::establish(verified, name, &provider.mapping, &provider.keep)?;
     Ok((Arc::new(identity), Arc::clone(provider)))
-}
-
-impl From<NotSelected> for Denial {
-    fn from(error: NotSelected) -> Self {
-        match error {
-            NotSelected::NoProvider(no_provider) => no_provider.into(),
-            NotSelected::Rejected(rejection) => rejection.into(),
-        }
-    }
-}
-
-impl From<TokenError> for Denial {
-    fn from(error: TokenError) -> Self {
-        match error {
-            TokenError::Rejected(rejection) => rejection.into(),
-            TokenError::Unavailable(unavailable) => unavailable.into(),
-        }
-    }
 }
 
 #[cfg(test)]

@@ -11,10 +11,10 @@ use crate::{
     holder::{ApiTokenError, ApiTokenRejection},
     identity::{Identity, MappingError},
     policy::Refusal,
-    provider::NoProvider,
+    provider::{NoProvider, NotSelected},
     request::MalformedRequest,
     route::{Enforcement, NoRoute},
-    verify::{Rejection, Unavailable},
+    verify::{Rejection, TokenError, Unavailable},
 };
 
 /// The outcome of the walk.
@@ -263,6 +263,24 @@ fn in_words(foreign: Foreign) -> &'static str {
     match foreign {
         Foreign::Password => "passwords",
         Foreign::ProductToken => "tokens",
+    }
+}
+
+impl From<NotSelected> for Denial {
+    fn from(error: NotSelected) -> Self {
+        match error {
+            NotSelected::NoProvider(no_provider) => no_provider.into(),
+            NotSelected::Rejected(rejection) => rejection.into(),
+        }
+    }
+}
+
+impl From<TokenError> for Denial {
+    fn from(error: TokenError) -> Self {
+        match error {
+            TokenError::Rejected(rejection) => rejection.into(),
+            TokenError::Unavailable(unavailable) => unavailable.into(),
+        }
     }
 }
 

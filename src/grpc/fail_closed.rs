@@ -18,7 +18,7 @@ use std::{
 
 use bytes::Bytes;
 use futures_util::FutureExt;
-use http::{Request, Response};
+use http::{HeaderMap, Request, Response};
 use http_body_util::Either;
 use hyper::body::Body;
 use tonic::{Status, service::Routes};
@@ -29,6 +29,7 @@ use super::{
     AuthorizationService,
     connection::Arrived,
     message::{self, Reply, Unreadable},
+    service::Times,
 };
 use crate::{
     clock::Now,
@@ -85,34 +86,56 @@ impl FailClosed {
     }
 
     /// Answers a call, whatever happens.
-    pub(super) async fn answer<B>(self, call: Request<B>, arrived: Arrived) -> Response<Reply>
+    pub(super) fn answer<B>(
+        self,
+        call: Request<B>,
+        arrived: Arrived,
+    ) -> impl Future<Output = Response<Reply>> + Send + use<B>
     where
         B: Body<Data = Bytes> + Send + 'static,
         B::Error: Into<Box<dyn Error + Send + Sync>>,
     {
-        let Front {
-            service,
-            fallback,
-            others,
-        } = &*self.0;
-        if call.uri().path() != CHECK {
-            // In a box: they are rare, and every call would take the room of the largest.
-            return Box::pin(answer_other(others.clone(), call)).await;
+        // Here, because the future would have room for the whole beside the parts.
+        let (head, body) = call.into_parts();
+        async move {
+            if head.uri.path() == CHECK {
+                self.0.answer_check(&head.headers, body, arrived).await
+            } else {
+                // In a box: they are rare, and every call would take the room of the largest.
+                let call = Request::from_parts(head, body);
+                Box::pin(answer_other(self.0.others.clone(), call)).await
+            }
         }
+    }
+}
+
+impl Front {
+    async fn answer_check(
+        &self,
+        headers: &HeaderMap,
+        body: impl Body<Data = Bytes>,
+        arrived: Arrived,
+    ) -> Response<Reply> {
+        let Self {
+            service, fallback, ..
+        } = self;
         let metrics = &service.metrics;
         // One expression: a future that has a name first takes its room twice.
         let answered = AssertUnwindSafe(async {
             let now = service.clock.now();
             let queued = arrived.turn();
             let checks = service.checks.load();
-            let time = checks.time_for(call.headers());
+            let time = checks.time_for(headers);
             let waited = now.instant.saturating_duration_since(queued.since);
             if queued.behind >= MANY && waited > time / SHARE_OF_WAITING {
                 return fallback.unread(waited, now, metrics);
             }
             let deadline = queued.since + time;
-            let served = service.serve(&checks, call, queued.since, deadline).await;
-            match served {
+            let times = Times {
+                arrived: queued.since,
+                deadline,
+            };
+            match service.serve(&checks, headers, body, times).await {
                 Ok(response) => message::answer(message::framed(&response)),
                 Err(unreadable) => fallback.instead_of(&unreadable, metrics),
             }

@@ -59,8 +59,8 @@ impl Http2 {
         let read = LastRead::new(self.clock.instant(), self.turns.clone());
         let stream = Connection::new(stream, read.clone(), Arc::clone(&self.clock));
         let answer = service_fn(move |call| {
-            let answer = calls.clone().answer(call, read.arrived());
-            answer.map(Ok::<_, Infallible>)
+            // In a box: hyper moves what it is given several times.
+            Box::pin(calls.clone().answer(call, read.arrived())).map(Ok::<_, Infallible>)
         });
         let found = Calls::default();
         let served = server(found.clone()).serve_connection(TokioIo::new(stream), answer);

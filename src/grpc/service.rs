@@ -31,24 +31,31 @@ pub struct AuthorizationService {
     pub telemetry: Telemetry,
 }
 
+/// When the headers of a call came, and when it must be answered.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Times {
+    pub(super) arrived: Instant,
+    pub(super) deadline: Instant,
+}
+
 impl AuthorizationService {
-    /// Answers a call whose headers came then, with an encoded `CheckResponse`.
+    /// Answers a call with these headers, with an encoded `CheckResponse`.
     pub(super) async fn serve(
         &self,
         checks: &Checks,
-        call: http::Request<impl Body<Data = Bytes>>,
-        arrived: Instant,
-        deadline: Instant,
+        headers: &HeaderMap,
+        body: impl Body<Data = Bytes>,
+        Times { arrived, deadline }: Times,
     ) -> Result<Bytes, Unreadable> {
-        let (head, body) = call.into_parts();
         let check = timeout_at(deadline, message::read(body)).await;
         let now = self.clock.now();
-        let arrival = self.telemetry.arrival(arrived, &head.headers);
+        let arrival = self.telemetry.arrival(arrived, headers);
         let answer = match check {
-            Ok(check) => checks.answer(check?, now, deadline, arrival).await,
+            Ok(Ok(check)) => checks.answer(check, now, deadline, arrival).await,
+            Ok(Err(unreadable)) => return Err(unreadable),
             Err(_elapsed) => checks.unread(Unavailable::Deadline, arrival),
         };
-        let answered = self.clock.now().instant;
+        let answered = self.clock.instant();
         let took = answered.saturating_duration_since(now.instant);
         self.metrics.count_decision(&answer.decision, took);
         self.telemetry
@@ -156,7 +163,9 @@ pub(super) mod tests {
             tokio::time::sleep_until(arrived + late).await;
             let checks = service.checks.load();
             let deadline = arrived + checks.time_for(call.headers());
-            let answer = service.serve(&checks, call, arrived, deadline).await;
+            let times = Times { arrived, deadline };
+            let (head, body) = call.into_parts();
+            let answer = service.serve(&checks, &head.headers, body, times).await;
             let answer = answer.expect("a check");
             let answer = CheckResponse::decode(answer).expect("an answer");
             let denied = match answer.http_response {
@@ -174,12 +183,13 @@ pub(super) mod tests {
     async fn a_call_whose_message_does_not_come_is_denied_at_its_deadline() {
         let service = service_without_applications();
         let body = Full::new(Bytes::from_static(&[0; 5])).with_trailers(std::future::pending());
-        let call = http::Request::new(body);
+        let headers = HeaderMap::new();
         let arrived = SystemClock.instant();
         let checks = service.checks.load();
-        let deadline = arrived + checks.time_for(call.headers());
+        let deadline = arrived + checks.time_for(&headers);
 
-        let answer = service.serve(&checks, call, arrived, deadline).await;
+        let times = Times { arrived, deadline };
+        let answer = service.serve(&checks, &headers, body, times).await;
 
         assert_eq!(SystemClock.instant(), deadline);
         let answer = CheckResponse::decode(answer.expect("an answer")).expect("an answer");

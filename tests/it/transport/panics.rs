@@ -46,8 +46,11 @@ struct PanickingClock {
     readings: AtomicUsize,
 }
 
-impl Clock for PanickingClock {
-    fn now(&self) -> Now {
+/// Readings of both clocks in a check, before its walk.
+const BEFORE_THE_WALK: usize = 2;
+
+impl PanickingClock {
+    fn read(&self) {
         let serves = thread::current()
             .name()
             .is_some_and(|name| name.starts_with("check-"));
@@ -59,11 +62,20 @@ impl Clock for PanickingClock {
                 panic!("{SAID}");
             }
         }
+    }
+}
+
+impl Clock for PanickingClock {
+    fn now(&self) -> Now {
+        self.read();
         SystemClock.now()
     }
 
-    /// Read by connections, outside of any call.
+    /// Read by connections, too, outside of any call: but not while a check is decided.
     fn instant(&self) -> tokio::time::Instant {
+        if self.readings.load(Ordering::SeqCst) >= BEFORE_THE_WALK {
+            self.read();
+        }
         SystemClock.instant()
     }
 }
