@@ -98,7 +98,7 @@ fn main() -> ExitCode {
         // This program is also both servers.
         Some("floor") => {
             counter::publish();
-            return floor::run(&arguments[1]);
+            return floor::run(&arguments[1], false);
         }
         Some("serve") => {
             counter::publish();

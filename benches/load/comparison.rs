@@ -1,5 +1,6 @@
 //! Candidates, measured in turns: A B C A B C …, so that what else goes on on the machine meets all of them alike.
-//! Ratios are taken between neighbours of one turn.
+//! Ratios are taken between neighbours of one turn. Processes of one program differ, too: how its memory lies makes a
+//! process of the floor a fifth cheaper or dearer for as long as it lives. Where there are several, they take turns.
 
 use serde::Serialize;
 
@@ -75,11 +76,11 @@ impl Turn {
 }
 
 impl Comparison {
-    /// So many turns.
-    pub fn measure(
+    /// So many turns. The candidates are the same in each of the `casts`, their processes are not.
+    pub fn measure<'c, C: AsRef<[Candidate<'c>]>>(
         title: Title,
         turns: usize,
-        candidates: &[Candidate<'_>],
+        casts: &[C],
         mut turn: impl FnMut() -> Turn,
     ) -> Self {
         let column = |candidate: &Candidate<'_>| Column {
@@ -88,11 +89,12 @@ impl Comparison {
             base: candidate.base,
             samples: Vec::new(),
         };
-        let mut columns: Vec<_> = candidates.iter().map(column).collect();
+        let first = casts.first().map_or(&[][..], C::as_ref);
+        let mut columns: Vec<_> = first.iter().map(column).collect();
         let mut bare_us = Vec::new();
-        for _ in 0..turns {
-            let turn = turn();
-            for (number, (candidate, column)) in candidates.iter().zip(&mut columns).enumerate() {
+        for cast in casts.iter().cycle().take(turns) {
+            let (turn, cast) = (turn(), cast.as_ref());
+            for (number, (candidate, column)) in cast.iter().zip(&mut columns).enumerate() {
                 let asked = &turn.asked[number.min(turn.asked.len() - 1)];
                 column
                     .samples

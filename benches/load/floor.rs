@@ -1,5 +1,8 @@
 //! The floor: the least that a gRPC service of this protocol can cost. tonic as it comes, on tokio's
 //! default runtime, the same generated code, one constant answer, no log.
+//!
+//! The answer is the shortest that lets a request in as somebody. Envoy pays for what an answer says, too, so there is
+//! another floor, which says what the service would.
 
 use std::{
     io::{self, Read, Write},
@@ -16,6 +19,7 @@ use atlassian_authz::pb::envoy::{
     },
 };
 use atlassian_authz::pb::google::rpc;
+use prost_types::{Struct, Value};
 use tokio::{net::UnixListener, runtime::Runtime, sync::oneshot};
 use tokio_stream::wrappers::UnixListenerStream;
 use tonic::{
@@ -27,7 +31,8 @@ use tonic::{
 pub const USER: &str = "alice";
 
 /// Serves at an address or a `unix:/path` until standard input ends: whoever started it is gone then.
-pub fn run(address: &str) -> ExitCode {
+pub fn run(address: &str, tells: bool) -> ExitCode {
+    let answer = if tells { telling() } else { shortest() };
     let (gone, parent_gone) = oneshot::channel();
     thread::spawn(move || {
         let _ = io::stdin().read_to_end(&mut Vec::new());
@@ -35,15 +40,15 @@ pub fn run(address: &str) -> ExitCode {
     });
     Runtime::new().expect("a runtime").block_on(async {
         tokio::select! {
-            () = serve(address) => {}
+            () = serve(address, answer) => {}
             _ = parent_gone => {}
         }
     });
     ExitCode::SUCCESS
 }
 
-async fn serve(address: &str) {
-    let router = Server::builder().add_service(AuthorizationServer::new(AllowAll));
+async fn serve(address: &str, answer: CheckResponse) {
+    let router = Server::builder().add_service(AuthorizationServer::new(AllowAll(answer)));
     let served = if let Some(path) = address.strip_prefix("unix:") {
         let listener = UnixListener::bind(path).expect("a socket");
         announce(address);
@@ -66,26 +71,60 @@ fn announce(address: &str) {
     io::stdout().flush().expect("a reader");
 }
 
-struct AllowAll;
+struct AllowAll(CheckResponse);
 
 #[tonic::async_trait]
 impl Authorization for AllowAll {
     async fn check(&self, _: Request<CheckRequest>) -> Result<Response<CheckResponse>, Status> {
-        let user = HeaderValueOption {
-            header: Some(HeaderValue {
-                key: "x-remote-user".to_owned(),
-                value: USER.to_owned(),
-                ..HeaderValue::default()
-            }),
-            append_action: HeaderAppendAction::OverwriteIfExistsOrAdd.into(),
-        };
-        Ok(Response::new(CheckResponse {
-            status: Some(rpc::Status { code: 0 }),
-            http_response: Some(HttpResponse::OkResponse(OkHttpResponse {
-                headers: vec![user],
-                headers_to_remove: vec!["authorization".to_owned()],
-            })),
-            dynamic_metadata: None,
-        }))
+        Ok(Response::new(self.0.clone()))
+    }
+}
+
+fn shortest() -> CheckResponse {
+    allow(&["authorization"], None)
+}
+
+/// As long as what the service says of a JWT.
+fn telling() -> CheckResponse {
+    let removed = [
+        "authorization",
+        "proxy-authorization",
+        "dpop",
+        "cookie",
+        "x-http-method-override",
+        "x-http-method",
+        "x-method-override",
+    ];
+    let told = [
+        ("application", "jira"),
+        ("credential", "jwt"),
+        ("provider", "idp0"),
+        ("reason", "token_valid"),
+        ("token_id", "0123456789abcdef"),
+        ("user", USER),
+    ];
+    let told = told.map(|(name, value)| (name.to_owned(), Value::from(value)));
+    let told = Struct {
+        fields: told.into(),
+    };
+    allow(&removed, Some(told))
+}
+
+fn allow(removed: &[&str], told: Option<Struct>) -> CheckResponse {
+    let user = HeaderValueOption {
+        header: Some(HeaderValue {
+            key: "x-remote-user".to_owned(),
+            value: USER.to_owned(),
+            ..HeaderValue::default()
+        }),
+        append_action: HeaderAppendAction::OverwriteIfExistsOrAdd.into(),
+    };
+    CheckResponse {
+        status: Some(rpc::Status { code: 0 }),
+        http_response: Some(HttpResponse::OkResponse(OkHttpResponse {
+            headers: vec![user],
+            headers_to_remove: removed.iter().map(|name| (*name).to_owned()).collect(),
+        })),
+        dynamic_metadata: told,
     }
 }

@@ -26,9 +26,13 @@ const SECONDS: u32 = 2;
 const DIRECTLY: (usize, usize) = (4, 64);
 const THROUGH_ENVOY: (usize, usize) = (32, 1);
 
+/// The candidates that are asked with tokens of a provider; they come first.
+const WITH_JWT: usize = 7;
+
 /// Every server that is part of it.
 struct Fleet {
     floor: Server,
+    telling_floor: Server,
     service: Server,
     service_unix: Server,
     service_own: Server,
@@ -42,6 +46,7 @@ struct Fleet {
 struct Envoys {
     nothing: Server,
     floor: Server,
+    telling_floor: Server,
     service: Server,
     service_unix: Server,
     jwt: Server,
@@ -70,7 +75,7 @@ pub fn measure(lab: &mut Lab) {
             let calls = calls_at(lab, title.load);
             let turn = fleet.turn(calls);
             // Those who verify or ask; both with tokens of a provider.
-            let candidates = &fleet.candidates()[..6];
+            let candidates = &fleet.candidates()[..WITH_JWT];
             lab.compare(title, candidates, |_| turn.clone());
         }
         fleet.assert_cached();
@@ -112,7 +117,7 @@ impl Fleet {
         let mut unix = lab.config();
         unix.listen = format!("unix:{}", directory.path().join("service").display());
         let (floor, service) = (Server::floor(), lab.serve(&lab.config()));
-        let service_unix = lab.serve(&unix);
+        let (telling_floor, service_unix) = (Server::telling_floor(), lab.serve(&unix));
         let stock = Stock::fill(lab.config(), 1_000);
         let service_own = lab.serve(&stock.config);
         let issuer = &lab.issuer[0];
@@ -121,6 +126,7 @@ impl Fleet {
         let envoys = Envoys {
             nothing: envoy::start(&Filter::Nothing),
             floor: asking(&floor),
+            telling_floor: asking(&telling_floor),
             service: asking(&service),
             service_unix: asking(&service_unix),
             jwt: jwt(false),
@@ -133,6 +139,7 @@ impl Fleet {
             requests: Recipe::REQUEST.with(&tokens),
             own_requests: Recipe::REQUEST.with(&stock.held),
             floor,
+            telling_floor,
             service,
             service_unix,
             service_own,
@@ -143,7 +150,7 @@ impl Fleet {
     }
 
     /// In the order of the turns: what is compared in a bar stands side by side.
-    fn candidates(&self) -> [Candidate<'_>; 8] {
+    fn candidates(&self) -> [Candidate<'_>; 9] {
         let envoys = &self.envoys;
         // An Envoy that decides by itself.
         let alone = |envoy, name: &str, answerer| Candidate {
@@ -159,6 +166,9 @@ impl Fleet {
             alone(&envoys.jwt, "jwt_authn", judge),
             Candidate::service(&self.service).through(&envoys.service),
             Candidate::floor(&self.floor).through(&envoys.floor),
+            Candidate::floor(&self.telling_floor)
+                .named("floor, our answer")
+                .through(&envoys.telling_floor),
             Candidate::service(&self.service_unix)
                 .named("atlassian-authz, Unix socket")
                 .through(&envoys.service_unix),
@@ -187,7 +197,7 @@ impl Fleet {
     fn turn(&self, count: usize) -> Turn {
         let jwt = Asked::again(&self.requests, count);
         let own = Asked::again(&self.own_requests, count);
-        let mut asked = vec![jwt; 6];
+        let mut asked = vec![jwt; WITH_JWT];
         asked.extend([own.clone(), own]);
         Turn { asked, bare: None }
     }

@@ -8,6 +8,7 @@ use super::{
     bare,
     calls::{Call, Recipe},
     comparison::{Title, Turn},
+    config::Config,
     lab::Lab,
     load::Load,
     mint::{CACHED, Mint, Signature},
@@ -25,6 +26,8 @@ const SHAPES: [(usize, usize, usize); 4] = [
     (4, 32, 80_000),
     (32, 1, 60_000),
 ];
+/// Processes of each candidate.
+const CASTS: usize = 3;
 const SEEN_FIRST: [(Signature, usize); 3] = [
     (Signature::Rs256, 8_000),
     (Signature::Es256, 6_000),
@@ -41,29 +44,57 @@ pub fn shapes(lab: &mut Lab) {
         return;
     }
     let directory = TempDir::new().expect("a directory");
-    let at = |name: &str| format!("unix:{}", directory.path().join(name).display());
-    let (floor, service) = (Server::floor(), lab.serve(&lab.config()));
-    let floor_unix = Server::floor_at(&at("floor"));
-    let mut config = lab.config();
-    config.listen = at("service");
-    let service_unix = lab.serve(&config);
-    let candidates = [
-        Candidate::floor(&floor),
-        Candidate::service(&service),
-        Candidate::floor(&floor_unix)
-            .named("floor, Unix socket")
-            .beside(2),
-        Candidate::service(&service_unix)
-            .named("atlassian-authz, Unix socket")
-            .beside(2),
-    ];
+    let at = |name: &str, cast| {
+        format!(
+            "unix:{}",
+            directory.path().join(format!("{name}{cast}")).display()
+        )
+    };
+    let tcp = pairs(lab, &lab.config());
+    let unix: Vec<_> = (0..CASTS)
+        .map(|cast| {
+            let mut config = lab.config();
+            config.listen = at("service", cast);
+            (Server::floor_at(&at("floor", cast)), lab.serve(&config))
+        })
+        .collect();
+    let casts: Vec<_> = tcp
+        .iter()
+        .zip(&unix)
+        .map(|(tcp, unix)| {
+            [
+                Candidate::floor(&tcp.0),
+                Candidate::service(&tcp.1),
+                Candidate::floor(&unix.0)
+                    .named("floor, Unix socket")
+                    .beside(2),
+                Candidate::service(&unix.1)
+                    .named("atlassian-authz, Unix socket")
+                    .beside(2),
+            ]
+        })
+        .collect();
     let calls = cached(lab);
     for (title, count) in titles {
         let count = lab.calls(count);
-        lab.compare(title, &candidates, |_| {
+        lab.compare_casts(title, &casts, |_| {
             Turn::same_for_all(Asked::again(&calls, count))
         });
     }
+}
+
+/// Floors, and services with this configuration.
+fn pairs(lab: &Lab, config: &Config) -> Vec<(Server, Server)> {
+    let pair = |_| (Server::floor(), lab.serve(config));
+    (0..CASTS).map(pair).collect()
+}
+
+/// The floor and the service of each pair.
+fn casts(pairs: &[(Server, Server)]) -> Vec<[Candidate<'_>; 2]> {
+    pairs
+        .iter()
+        .map(|(floor, service)| [Candidate::floor(floor), Candidate::service(service)])
+        .collect()
 }
 
 /// Kinds of calls, all in the same shape.
@@ -79,8 +110,8 @@ pub fn kinds(lab: &mut Lab) {
     let first = SEEN_FIRST.map(|(signature, _)| seen_first_title(signature));
     let both: Vec<_> = titles.iter().chain(&first).collect();
     if lab.wants_any(&both) {
-        let (floor, service) = (Server::floor(), lab.serve(&lab.config()));
-        let candidates = [Candidate::floor(&floor), Candidate::service(&service)];
+        let pairs = pairs(lab, &lab.config());
+        let candidates = casts(&pairs);
         let [known, nothing, native, spoilt] = titles;
         let calls = cached(lab);
         simple(lab, known, &candidates, (&calls, 60_000));
@@ -101,8 +132,8 @@ pub fn kinds(lab: &mut Lab) {
     let own = title("API token");
     if lab.wants(&own.text()) {
         let stock = Stock::fill(lab.config(), 1_000);
-        let (floor, service) = (Server::floor(), lab.serve(&stock.config));
-        let candidates = [Candidate::floor(&floor), Candidate::service(&service)];
+        let pairs = pairs(lab, &stock.config);
+        let candidates = casts(&pairs);
         simple(lab, own, &candidates, (&CHECK.with(&stock.held), 60_000));
     }
 }
@@ -115,11 +146,11 @@ pub fn cached(lab: &Lab) -> Arc<[Call]> {
 fn simple(
     lab: &mut Lab,
     title: Title,
-    candidates: &[Candidate<'_>],
+    casts: &[[Candidate<'_>; 2]],
     (calls, count): (&Arc<[Call]>, usize),
 ) {
     let count = lab.calls(count);
-    lab.compare(title, candidates, |_| {
+    lab.compare_casts(title, casts, |_| {
         Turn::same_for_all(Asked::again(calls, count))
     });
 }
@@ -135,7 +166,7 @@ fn seen_first_title(signature: Signature) -> Title {
 /// Tokens that nobody has seen, or that are no good; and beside each turn the price of the mathematics alone.
 fn seen_first(
     lab: &mut Lab,
-    candidates: &[Candidate<'_>],
+    casts: &[[Candidate<'_>; 2]],
     (signature, count): (Signature, usize),
     spoilt: bool,
 ) {
@@ -149,7 +180,7 @@ fn seen_first(
     };
     let count = lab.calls(count);
     let warm = cached(lab);
-    lab.compare(title, candidates, |lab| {
+    lab.compare_casts(title, casts, |lab| {
         let tokens = Mint::of(&lab.issuer.clone(), signature).tokens(lab.fresh(count));
         let calls = if spoilt {
             CHECK.with_spoilt(&tokens)

@@ -108,13 +108,23 @@ impl Lab {
         &mut self,
         title: Title,
         candidates: &[Candidate<'_>],
+        turn: impl FnMut(&mut Self) -> Turn,
+    ) {
+        self.compare_casts(title, &[candidates], turn);
+    }
+
+    /// The same, with several processes of each candidate.
+    pub fn compare_casts<'c, C: AsRef<[Candidate<'c>]>>(
+        &mut self,
+        title: Title,
+        casts: &[C],
         mut turn: impl FnMut(&mut Self) -> Turn,
     ) {
         if !self.wants(&title.text()) {
             return;
         }
         let turns = self.effort.turns;
-        let comparison = Comparison::measure(title, turns, candidates, || turn(self));
+        let comparison = Comparison::measure(title, turns, casts, || turn(self));
         comparison.print();
         self.report.comparisons.push(comparison);
     }

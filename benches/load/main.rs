@@ -121,7 +121,8 @@ fn main() -> ExitCode {
     let arguments: Vec<String> = env::args().skip(1).collect();
     match arguments.first().map(String::as_str) {
         // This program is also the servers' other half: see these modules.
-        Some("floor") => return floor::run(&arguments[1]),
+        Some("floor") => return floor::run(&arguments[1], false),
+        Some("telling-floor") => return floor::run(&arguments[1], true),
         Some("guard") => return guard::run(&arguments[1..]),
         _ => {}
     }

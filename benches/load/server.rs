@@ -44,9 +44,18 @@ impl Server {
         Self::floor_at("127.0.0.1:0")
     }
 
+    /// The floor that says what the service says.
+    pub fn telling_floor() -> Self {
+        Self::floor_of_kind("telling-floor", "127.0.0.1:0")
+    }
+
     /// The floor, at an address or a `unix:/path`.
     pub fn floor_at(address: &str) -> Self {
-        let mut child = Self::helper(&["floor", address], Stdio::inherit());
+        Self::floor_of_kind("floor", address)
+    }
+
+    fn floor_of_kind(kind: &str, address: &str) -> Self {
+        let mut child = Self::helper(&[kind, address], Stdio::inherit());
         Self {
             address: first_line(&mut child),
             admin: None,
