@@ -19,6 +19,7 @@ COLOURS = {
     f"{OURS}, API token": "#1f5fbf",
     FLOOR: "#8b949e",
     f"{FLOOR}, Unix socket": "#b1bac4",
+    f"{FLOOR}, our answer": "#d0d7de",
     "no filter": "#a371f7",
     "jwt_authn, cache": "#3fb950",
     "jwt_authn": "#d29922",

@@ -76,7 +76,7 @@ impl Turn {
 }
 
 impl Comparison {
-    /// So many turns. The candidates are the same in each of the `casts`, their processes are not.
+    /// So many turns, of one cast after the other. The candidates are the same in each of the `casts`, their processes are not.
     pub fn measure<'c, C: AsRef<[Candidate<'c>]>>(
         title: Title,
         turns: usize,

@@ -113,7 +113,7 @@ impl Lab {
         self.compare_casts(title, &[candidates], turn);
     }
 
-    /// The same, with several processes of each candidate.
+    /// The same, with several processes of each candidate, and as many turns for each of them.
     pub fn compare_casts<'c, C: AsRef<[Candidate<'c>]>>(
         &mut self,
         title: Title,
@@ -123,7 +123,7 @@ impl Lab {
         if !self.wants(&title.text()) {
             return;
         }
-        let turns = self.effort.turns;
+        let turns = self.effort.turns * casts.len();
         let comparison = Comparison::measure(title, turns, casts, || turn(self));
         comparison.print();
         self.report.comparisons.push(comparison);
