@@ -274,6 +274,29 @@ mod tests {
         )
     }
 
+    #[test]
+    fn only_a_raw_value_may_be_anything_but_text() {
+        let line = |value: &str, raw_value: &'static [u8]| HeaderValue {
+            key: "x".to_owned(),
+            value: value.to_owned(),
+            raw_value: raw_value.into(),
+        };
+        let map = HeaderMap {
+            headers: vec![line("a", b""), line("", b"a"), line("a", b"b")],
+        };
+        let http = HttpRequest {
+            headers: [("x".to_owned(), "a".to_owned())].into(),
+            header_map: Some(map),
+            ..HttpRequest::default()
+        };
+        let lines = Http::decode(&[http.encode_to_vec().into()])
+            .expect("a request")
+            .lines;
+        let is_text = |lines: &[Line]| lines.iter().map(|line| line.is_text).collect::<Vec<_>>();
+        assert_eq!(is_text(&lines.raw), [true, false, false]);
+        assert_eq!(is_text(&lines.joined), [true]);
+    }
+
     proptest! {
         /// A message that comes twice is what both are together: what is single is replaced, what is repeated is added.
         #[test]

@@ -70,8 +70,9 @@ impl Closed {
         let Some((text, below)) = segments.split_first() else {
             return;
         };
+        // Of segments in one place of the tree either all are versions or none.
         let is_version = version == Some(0);
-        let same = |it: &Segment| it.is_version == is_version && it.text.eq_ignore_ascii_case(text);
+        let same = |it: &Segment| it.text.eq_ignore_ascii_case(text);
         let place = self.0.iter().position(same).unwrap_or(self.0.len());
         if place == self.0.len() {
             self.0.push(Segment {
