@@ -197,6 +197,29 @@ mod tests {
     }
 
     #[test]
+    fn answers_leave_a_few_at_a_time() {
+        let (read, answered) = (Calls::default(), Arc::<AtomicUsize>::default());
+        for _ in 0..=WRITTEN_TOGETHER {
+            read.execute(counting(&answered));
+        }
+        let written = Arc::<Mutex<Vec<usize>>>::default();
+        let connection = {
+            let (answered, written) = (Arc::clone(&answered), Arc::clone(&written));
+            poll_fn(move |_| {
+                let answered = answered.load(Ordering::Relaxed);
+                written.lock().expect("whole").push(answered);
+                Poll::<()>::Pending
+            })
+        };
+        let mut running = Running::new(connection, read);
+
+        assert_eq!(poll(&mut running, &Arc::default()), (false, 0));
+
+        let written = written.lock().expect("whole");
+        assert_eq!(*written, [0, WRITTEN_TOGETHER, WRITTEN_TOGETHER + 1]);
+    }
+
+    #[test]
     fn calls_end_with_their_connection() {
         let (read, (tell, told)) = (Calls::default(), oneshot::channel::<()>());
         read.execute(async { drop(told.await) });

@@ -291,6 +291,27 @@ fn names_that_a_container_folds_into_an_identity_header_are_removed() {
     }
 }
 
+/// How long names are is looked at first.
+#[test]
+fn an_alias_of_any_length_is_removed_in_every_spelling() {
+    for length in [1, 2, 61, 62, 63, 64, 65, 127, 200] {
+        let alias = format!("{}-x", "a".repeat(length));
+        let header = IdentityHeader::new("x-remote-user", std::slice::from_ref(&alias));
+        let (poses, longer) = (alias.to_uppercase().replace('-', "_"), format!("{alias}y"));
+        let request = request([(&*poses, b"admin".as_slice()), (&*longer, b"admin")]);
+
+        let decision = decision(Ok(Grant::Anonymous));
+        let response = encode(
+            &decision,
+            Some(&request.headers),
+            &header.expect("good names"),
+        );
+
+        let removed = &allowed(&response).headers_to_remove;
+        assert_eq!(*removed, [&*poses, "x-remote-user"], "{length}");
+    }
+}
+
 #[test]
 fn another_identity_header_is_set_and_the_usual_one_removed() {
     let header = IdentityHeader::new("x_corp_user", &[]).expect("a good name");

@@ -21,6 +21,9 @@ impl<'a> Path<'a> {
 
 impl fmt::Display for Path<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(path) = self.as_is() {
+            return f.write_str(path);
+        }
         let path = self.0.split('#').next().unwrap_or(self.0);
         let segments: Vec<_> = path.split('/').map(without_parameters).collect();
         Harmless(&segments.join("/")).fmt(f)
@@ -48,6 +51,9 @@ impl<'a> Harmless<'a> {
 
 impl fmt::Display for Harmless<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(text) = self.as_is() {
+            return f.write_str(text);
+        }
         let mut characters = self.0.chars();
         for character in characters.by_ref().take(LONGEST_VALUE) {
             if character.is_ascii_graphic() && character != '\\' {
@@ -93,6 +99,9 @@ mod tests {
             ("", ""),
         ] {
             assert_eq!(Path(path).to_string(), shown, "{path}");
+            // JSON takes the short way where there is one.
+            let hides = path.contains([';', '#']);
+            assert_eq!(Path(path).as_is(), (!hides).then_some(path), "{path}");
         }
     }
 }
