@@ -1,5 +1,6 @@
 //! Step 1, the edge: Envoy's call comes in, an answer goes out, whatever happens in between.
 
+mod alarm;
 mod calls;
 mod connection;
 mod fail_closed;
@@ -9,7 +10,9 @@ mod message;
 pub mod server;
 mod service;
 pub mod stream;
+mod timers;
 pub mod trial;
+mod turns;
 
 use std::{sync::Arc, time::Duration};
 

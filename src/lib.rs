@@ -21,6 +21,7 @@ pub mod api_token;
 pub mod store;
 pub mod outbound;
 pub mod clock;
+mod deadline;
 pub mod flights;
 pub mod pb;
 

@@ -9,7 +9,7 @@ mod trail;
 
 use std::sync::Arc;
 
-use tokio::time::{Instant, timeout_at};
+use tokio::time::Instant;
 
 pub use cache::{CacheLimits, CacheSizes, Fingerprint, TokenCache};
 use cache::{Known, TokenKey};
@@ -21,6 +21,7 @@ use crate::{
     api_token::ApiToken,
     clock::Now,
     credential::{BearerToken, Credential, OwnCredential, OwnedToken},
+    deadline,
     holder::{ApiTokenRejection, ApiTokens},
     identity::Identity,
     policy::{self, Bounds, Refusal},
@@ -76,7 +77,7 @@ impl Pipeline {
             enforcement: self.enforcement,
             ..Trail::default()
         };
-        let verdict = timeout_at(occasion.deadline, self.walk(request, occasion, &mut trail))
+        let verdict = deadline::by(occasion.deadline, self.walk(request, occasion, &mut trail))
             .await
             .unwrap_or(Err(Unavailable::Deadline.into()));
         Decision {
@@ -108,7 +109,7 @@ impl Pipeline {
             policy::has_required_scopes(&identity, &provider)?;
             Ok((identity, provider))
         };
-        let judged = timeout_at(deadline, judged).await;
+        let judged = deadline::by(deadline, judged).await;
         judged.unwrap_or(Err(Unavailable::Deadline.into()))
     }
 

@@ -8,11 +8,13 @@ use std::{
     mem,
     pin::Pin,
     sync::{Arc, Mutex, PoisonError},
-    task::{Context, Poll},
+    task::{Context, Poll, Waker},
 };
 
 use futures_util::{StreamExt, stream::FuturesUnordered};
 use hyper::rt::Executor;
+
+use super::alarm::Alarm;
 
 /// Turns in a row, before other connections of the thread have theirs.
 const TURNS: usize = 64;
@@ -46,16 +48,22 @@ pub(super) struct Running<C> {
     /// Theirs is the next turn.
     next: VecDeque<Call>,
     waiting: FuturesUnordered<Call>,
+    alarm: Arc<Alarm>,
+    /// Rings the alarm.
+    waker: Waker,
 }
 
 impl<C: Future> Running<C> {
     /// `read` is where this connection leaves its calls.
     pub(super) fn new(connection: C, read: Calls) -> Self {
+        let alarm = Arc::<Alarm>::default();
         Self {
             connection: Box::pin(connection),
             read,
             next: VecDeque::new(),
             waiting: FuturesUnordered::new(),
+            waker: Waker::from(Arc::clone(&alarm)),
+            alarm,
         }
     }
 
@@ -64,43 +72,67 @@ impl<C: Future> Running<C> {
         self.connection.as_mut()
     }
 
-    /// Answers that many calls, or all that there are; the connection writes the answers when it is polled next.
-    fn take_turns(&mut self, most: usize, context: &mut Context<'_>) -> usize {
-        let turns = self.next.len().min(most);
-        for mut call in self.next.drain(..turns) {
-            if call.as_mut().poll(context).is_pending() {
-                self.waiting.push(call);
+    /// Polls the connection, which writes what has been answered, and answers what it reads, until it reads no more.
+    fn run(&mut self, task: &Waker) -> Poll<C::Output> {
+        let Self {
+            connection,
+            read,
+            next,
+            waiting,
+            alarm,
+            waker,
+        } = self;
+        let mut context = Context::from_waker(waker);
+        let mut left = TURNS;
+        loop {
+            alarm.work(task);
+            if let Poll::Ready(ended) = connection.as_mut().poll(&mut context) {
+                return Poll::Ready(ended);
             }
+            if next.is_empty() {
+                read.with(|read| mem::swap(read, next));
+            }
+            if next.is_empty() {
+                return Poll::Pending;
+            }
+            if left == 0 {
+                task.wake_by_ref();
+                return Poll::Pending;
+            }
+            left -= answer(next, left.min(WRITTEN_TOGETHER), &mut context, waiting);
         }
-        turns
     }
+}
+
+/// Answers that many calls, or all that there are; those that are not answered at once wait.
+fn answer(
+    next: &mut VecDeque<Call>,
+    most: usize,
+    context: &mut Context<'_>,
+    waiting: &FuturesUnordered<Call>,
+) -> usize {
+    let turns = next.len().min(most);
+    for mut call in next.drain(..turns) {
+        if call.as_mut().poll(context).is_pending() {
+            waiting.push(call);
+        }
+    }
+    turns
 }
 
 impl<C: Future> Future for Running<C> {
     type Output = C::Output;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<C::Output> {
-        let mut left = TURNS;
-        loop {
-            if let Poll::Ready(ended) = self.connection.as_mut().poll(context) {
-                return Poll::Ready(ended);
-            }
-            if self.next.is_empty() {
-                let Self { read, next, .. } = &mut *self;
-                read.with(|read| mem::swap(read, next));
-            }
-            if self.next.is_empty() {
-                break;
-            }
-            if left == 0 {
-                context.waker().wake_by_ref();
-                break;
-            }
-            left -= self.take_turns(left.min(WRITTEN_TOGETHER), context);
+        let ran = self.run(context.waker());
+        if ran.is_pending() {
+            // Their answers wake the connection.
+            let Self { waiting, waker, .. } = &mut *self;
+            let mut context = Context::from_waker(waker);
+            while let Poll::Ready(Some(())) = waiting.poll_next_unpin(&mut context) {}
         }
-        // Their answers wake the connection.
-        while let Poll::Ready(Some(())) = self.waiting.poll_next_unpin(context) {}
-        Poll::Pending
+        self.alarm.rest();
+        ran
     }
 }
 
@@ -194,6 +226,46 @@ mod tests {
 
         assert_eq!(poll(&mut running, &Arc::default()), (false, 0));
         assert_eq!(written.load(Ordering::Relaxed), 1);
+    }
+
+    /// A connection, and what leaves an answer with it, as h2 does.
+    fn woken_by_answers() -> (impl Future<Output = ()>, impl FnOnce() + Clone + Send) {
+        let polled_by = Arc::<Mutex<Option<Waker>>>::default();
+        let waker = Arc::clone(&polled_by);
+        let connection = poll_fn(move |context| {
+            *polled_by.lock().expect("whole") = Some(context.waker().clone());
+            Poll::Pending
+        });
+        let leave = move || waker.lock().expect("whole").take().expect("polled").wake();
+        (connection, leave)
+    }
+
+    #[test]
+    fn an_answer_asks_for_no_turn_but_the_one_it_is_written_in() {
+        let (read, (connection, leave)) = (Calls::default(), woken_by_answers());
+        read.execute(async { leave() });
+        let mut running = Running::new(connection, read);
+
+        assert_eq!(poll(&mut running, &Arc::default()), (false, 0));
+    }
+
+    #[test]
+    fn an_answer_that_comes_behind_the_connection_asks_for_another_turn() {
+        let (read, (connection, leave)) = (Calls::default(), woken_by_answers());
+        let mut answer = Some(leave);
+        let mut turns = 0..2;
+        read.execute(poll_fn(move |_| {
+            turns.next();
+            // In the second, where it waits.
+            if !turns.is_empty() {
+                return Poll::Pending;
+            }
+            answer.take().expect("once")();
+            Poll::Ready(())
+        }));
+        let mut running = Running::new(connection, read);
+
+        assert_eq!(poll(&mut running, &Arc::default()), (false, 1));
     }
 
     #[test]

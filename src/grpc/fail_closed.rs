@@ -27,12 +27,12 @@ use tracing::{error, warn};
 
 use super::{
     AuthorizationService,
-    connection::Arrived,
     message::{self, Reply, Unreadable},
     service::Times,
+    turns::{Arrived, Queued},
 };
 use crate::{
-    clock::Now,
+    clock::{Clock, Now},
     metrics::Metrics,
     pipeline::Decision,
     response::{self, IdentityHeader},
@@ -122,12 +122,10 @@ impl Front {
         let metrics = &service.metrics;
         // One expression: a future that has a name first takes its room twice.
         let answered = AssertUnwindSafe(async {
-            let now = service.clock.now();
-            let queued = arrived.turn();
+            let queued = arrived.begin();
             let checks = service.checks.load();
             let time = checks.time_for(headers);
-            let waited = now.instant.saturating_duration_since(queued.since);
-            if queued.behind >= MANY && waited > time / SHARE_OF_WAITING {
+            if let Some((waited, now)) = too_late(queued, time, &*service.clock) {
                 return fallback.unread(waited, now, metrics);
             }
             let deadline = queued.since + time;
@@ -144,6 +142,16 @@ impl Front {
         .await;
         answered.unwrap_or_else(|panic| fallback.after(&*panic, metrics))
     }
+}
+
+/// How long a call has waited, if that is too long, and what time it is.
+fn too_late(queued: Queued, time: Duration, clock: &dyn Clock) -> Option<(Duration, Now)> {
+    if queued.behind < MANY {
+        return None;
+    }
+    let now = clock.now();
+    let waited = now.instant.saturating_duration_since(queued.since);
+    (waited > time / SHARE_OF_WAITING).then_some((waited, now))
 }
 
 /// Answers a call that is no check.
@@ -203,9 +211,11 @@ mod tests {
 
     use super::*;
     use crate::{
-        clock::{Clock, SystemClock},
-        grpc::connection::{LastRead, Turns},
-        grpc::service::tests::{a_call, service_without_applications},
+        clock::SystemClock,
+        grpc::{
+            service::tests::{a_call, service_without_applications},
+            turns::{Begun, Turns},
+        },
         pb::envoy::service::auth::v3::{CheckResponse, check_response::HttpResponse},
     };
 
@@ -214,10 +224,10 @@ mod tests {
         let service = service_without_applications();
         let identity = IdentityHeader::new("x-remote-user", &[]).expect("a name");
         let front = FailClosed::new(service, &identity, Routes::default());
-        let read = LastRead::new(SystemClock.instant(), Turns::default());
-        let arrived = read.arrived();
+        let turns = Turns::new(Arc::new(SystemClock), Begun::default());
+        let arrived = turns.arrived();
         for _ in 0..others {
-            read.arrived().turn();
+            turns.arrived().begin();
         }
         let mut call = a_call();
         let second = HeaderValue::from_static("1S");

@@ -6,7 +6,10 @@
 use std::{io, sync::Arc, thread, time::Duration};
 
 use futures_util::{StreamExt, future::ready, stream::BoxStream};
-use tokio::{runtime, sync::mpsc};
+use tokio::{
+    runtime::{self, Handle},
+    sync::mpsc,
+};
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::{error, warn};
@@ -47,7 +50,8 @@ pub struct Workers {
 }
 
 impl Workers {
-    /// Starts one thread for each core. `stop` sends GOAWAY on every connection and lets them finish.
+    /// Starts one thread for each core, beside the current runtime. `stop` sends GOAWAY on every connection and lets them
+    /// finish.
     pub fn start(served: &Served, stop: &CancellationToken) -> io::Result<Self> {
         let count = thread::available_parallelism().map_or(1, usize::from);
         let mut workers = Self {
@@ -59,8 +63,8 @@ impl Workers {
             let runtime = runtime::Builder::new_current_thread()
                 .enable_all()
                 .build()?;
-            let (served, stop) = (served.clone(), stop.clone());
-            let run = move || runtime.block_on(serve(&served, accepted, &stop));
+            let (served, stop, timers) = (served.clone(), stop.clone(), Handle::current());
+            let run = move || runtime.block_on(serve(&served, accepted, timers, &stop));
             workers.threads.push(
                 thread::Builder::new()
                     .name(format!("check-{number}"))
@@ -107,8 +111,13 @@ async fn hand_over(connection: Accepted, lane: &mpsc::Sender<Accepted>) {
 }
 
 /// Serves the connections of one thread until `stop`, then until every one of them is done.
-async fn serve(served: &Served, accepted: mpsc::Receiver<Accepted>, stop: &CancellationToken) {
-    let http2 = Http2::new(&served.calls, &served.clock);
+async fn serve(
+    served: &Served,
+    accepted: mpsc::Receiver<Accepted>,
+    timers: Handle,
+    stop: &CancellationToken,
+) {
+    let http2 = Http2::new(&served.calls, &served.clock, timers);
     let mut shares = AGES.iter().cycle();
     let connections = TaskTracker::new();
     let mut ready = attached(accepted, served.tls.clone());

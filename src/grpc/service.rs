@@ -6,13 +6,13 @@ use arc_swap::ArcSwap;
 use bytes::Bytes;
 use http::HeaderMap;
 use hyper::body::Body;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::Instant;
 
 use super::{
     Checks,
     message::{self, Unreadable},
 };
-use crate::{clock::Clock, metrics::Metrics, telemetry::Telemetry, verify::Unavailable};
+use crate::{clock::Clock, deadline, metrics::Metrics, telemetry::Telemetry, verify::Unavailable};
 
 /// The answer leaves this much earlier than Envoy stops waiting: a late answer is an error to
 /// Envoy, and `failure_mode_allow` lets errors pass.
@@ -47,7 +47,7 @@ impl AuthorizationService {
         body: impl Body<Data = Bytes>,
         Times { arrived, deadline }: Times,
     ) -> Result<Bytes, Unreadable> {
-        let check = timeout_at(deadline, message::read(body)).await;
+        let check = deadline::by(deadline, message::read(body)).await;
         let now = self.clock.now();
         let arrival = self.telemetry.arrival(arrived, headers);
         let answer = match check {

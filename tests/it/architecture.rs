@@ -94,6 +94,7 @@ fn tasks_and_threads_are_started_where_they_are_stopped() {
         "app.rs",
         "app/",
         "grpc/server.rs",
+        "grpc/timers.rs",
         "cli/serve.rs",
         "flights.rs",
         "telemetry/log/lines.rs",
