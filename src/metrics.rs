@@ -1,5 +1,6 @@
 //! What is counted. Labels come from closed sets or from the configuration, never from a request.
 
+mod decisions;
 mod labels;
 mod present;
 mod providers;
@@ -9,34 +10,25 @@ use std::{sync::Arc, time::Duration};
 
 use prometheus_client::{
     encoding::text,
-    metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram, info::Info},
+    metrics::{counter::Counter, family::Family, gauge::Gauge, info::Info},
     registry::Registry,
 };
 
-use labels::{
-    CacheLabels, CheckLabels, DecisionLabels, FetchLabels, Name, TokenLabels, VerdictLabels,
-};
+use decisions::Decisions;
+use labels::{CacheLabels, CheckLabels, FetchLabels, TokenLabels};
 use present::Gauges;
 pub use present::{KeysNow, Present, ProviderNow};
 pub use providers::{CheckOutcome, FetchOutcome};
 pub use upkeep::ReloadOutcome;
 use upkeep::Upkeep;
 
-use crate::{desk::Census, pipeline::Decision, response};
-
-/// From 50 µs: a cached check takes less, a first RS256 token about as much.
-const DURATION_BUCKETS: [f64; 14] = [
-    0.000_05, 0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5,
-    1.0,
-];
+use crate::{desk::Census, pipeline::Decision};
 
 /// All metrics of a process. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Metrics {
     registry: Arc<Registry>,
-    decisions: Family<DecisionLabels, Counter>,
-    duration: Family<VerdictLabels, Histogram, fn() -> Histogram>,
-    cache: Family<CacheLabels, Counter>,
+    decisions: Decisions,
     fetches: Family<FetchLabels, Counter>,
     checks: Family<CheckLabels, Counter>,
     lookups: Family<CacheLabels, Counter>,
@@ -57,9 +49,7 @@ impl Metrics {
         registry.register("build", "The running version", build);
         let metrics = Self {
             registry: Arc::default(),
-            decisions: Family::default(),
-            duration: Family::new_with_constructor(|| Histogram::new(DURATION_BUCKETS)),
-            cache: Family::default(),
+            decisions: Decisions::new(),
             fetches: Family::default(),
             checks: Family::default(),
             lookups: Family::default(),
@@ -80,21 +70,7 @@ impl Metrics {
 
     /// Names and explains every metric; the registry holds clones.
     fn register(&self, to: &mut Registry) {
-        to.register(
-            "decisions",
-            "Checks answered, by outcome",
-            self.decisions.clone(),
-        );
-        to.register(
-            "check_duration_seconds",
-            "Time from check to answer",
-            self.duration.clone(),
-        );
-        to.register(
-            "cache_requests",
-            "Tokens looked up in the identity cache",
-            self.cache.clone(),
-        );
+        self.decisions.register(to);
         self.register_providers(to);
         self.register_own_tokens(to);
         to.register(
@@ -136,33 +112,7 @@ impl Metrics {
 
     /// Counts one answered check.
     pub fn count_decision(&self, decision: &Decision, took: Duration) {
-        let trail = &decision.trail;
-        let application = trail.application.as_ref();
-        let status = decision
-            .verdict
-            .as_ref()
-            .map_or_else(|denial| denial.status().code(), |_| 200);
-        self.decisions
-            .get_or_create(&DecisionLabels {
-                application: Name(application.map(|one| Arc::clone(&one.name))),
-                provider: Name(trail.provider.clone()),
-                status,
-                reason: response::reason(&decision.verdict),
-                enforcement: trail.enforcement.as_str(),
-            })
-            .inc();
-        let verdict = match status {
-            200 => "allow",
-            503 => "undecided",
-            _ => "deny",
-        };
-        self.duration
-            .get_or_create(&VerdictLabels { verdict })
-            .observe(took.as_secs_f64());
-        if trail.token_id.is_some() {
-            let result = if trail.cached { "hit" } else { "miss" };
-            self.cache.get_or_create(&CacheLabels { result }).inc();
-        }
+        self.decisions.count(decision, took);
     }
 
     /// Counts one question to the token store: `found`, `unknown` or `failed`.
