@@ -3,7 +3,7 @@
 
 use std::{
     fmt::{self, Display},
-    io::{self, Write},
+    io::Write,
     sync::Arc,
     time::{Duration, SystemTime},
 };
@@ -20,7 +20,8 @@ use super::{
 use crate::{
     clock::Clock,
     config::schema::{Log, LogLevel},
-    pipeline::{Decision, TokenId},
+    identity::Identity,
+    pipeline::{Decision, TokenId, Trail},
     request::Request,
     response,
     route::Enforcement,
@@ -103,10 +104,9 @@ impl DecisionLog {
     }
 }
 
-/// A name, and what is known of it.
-type Field<'a> = (&'static str, Option<Value<'a>>);
-
 enum Value<'a> {
+    /// Nothing in it means anything to JSON: one of our own words, or what is made of such characters only.
+    Word(&'a str),
     Text(&'a str),
     Number(u64),
     Share(f64),
@@ -118,114 +118,134 @@ enum Value<'a> {
     Path(Path<'a>),
 }
 
-/// Everything that a line says, in its order.
-fn fields(told: Told<'_>, share: f64) -> impl Iterator<Item = Field<'_>> {
+/// As `tracing` would write it.
+fn line(format: Format, at: SystemTime, told: Told<'_>, share: f64) -> Vec<u8> {
+    let mut line = Line::begin(format, Timestamp::try_from(at).unwrap_or_default());
+    outcome(&mut line, &told.decision.verdict, &told.decision.trail);
+    caller(&mut line, told.decision);
+    if let Some(request) = told.request {
+        asked(&mut line, request);
+    }
+    line.may_say("trace_id", told.trace.map(Value::Trace));
     let took = u64::try_from(told.took.as_micros()).unwrap_or(u64::MAX);
-    let rest = [
-        ("trace_id", told.trace.map(Value::Trace)),
-        ("took_us", Some(Value::Number(took))),
-        ("sampled", (share < 1.0).then_some(Value::Share(share))),
-    ];
-    let outcome = outcome(&told.decision.verdict, told.decision.trail.enforcement);
-    let fields = outcome.into_iter().chain(caller(told.decision));
-    fields.chain(request(told.request)).chain(rest)
+    line.says("took_us", &Value::Number(took));
+    line.may_say("sampled", (share < 1.0).then_some(Value::Share(share)));
+    line.end()
 }
 
-fn outcome(verdict: &Verdict, enforcement: Enforcement) -> [Field<'_>; 7] {
+fn outcome(line: &mut Line, verdict: &Verdict, trail: &Trail) {
     let granted = verdict.is_ok();
     // Of a denial that is only reported, too: that is what the report is for.
     let denial = verdict::denial(verdict);
     let code = denial.map(|denial| u64::from(denial.status().code()));
     let status = code.filter(|_| !granted).unwrap_or(200);
-    let relaxed = enforcement != Enforcement::Enforce;
-    let text = Value::Text;
-    [
-        (
-            "verdict",
-            Some(text(if granted { "allow" } else { "deny" })),
-        ),
-        ("status", Some(Value::Number(status))),
-        ("enforcement", relaxed.then(|| text(enforcement.as_str()))),
-        ("would_be", code.filter(|_| granted).map(Value::Number)),
-        ("reason", Some(text(response::reason(verdict)))),
-        ("code", denial.map(|denial| text(denial.code()))),
-        ("detail", denial.map(Value::Denial)),
-    ]
+    let word = if granted { "allow" } else { "deny" };
+    line.says("verdict", &Value::Word(word));
+    line.says("status", &Value::Number(status));
+    if trail.enforcement != Enforcement::Enforce {
+        line.says("enforcement", &Value::Word(trail.enforcement.as_str()));
+    }
+    line.may_say("would_be", code.filter(|_| granted).map(Value::Number));
+    line.says("reason", &Value::Word(response::reason(verdict)));
+    line.may_say("code", denial.map(|denial| Value::Word(denial.code())));
+    line.may_say("detail", denial.map(Value::Denial));
 }
 
-fn caller(decision: &Decision) -> [Field<'_>; 7] {
+fn caller(line: &mut Line, decision: &Decision) {
     let trail = &decision.trail;
-    let identity = decision.verdict.as_ref().ok().and_then(Grant::identity);
+    let user = decision.verdict.as_ref().ok().and_then(Grant::identity);
+    line.may_say("user", user.map(|it| name(it)));
     let refused = trail.refused.as_ref();
+    line.may_say("refused_user", refused.map(|it| name(it)));
+    line.may_say("provider", trail.provider.as_deref().map(Value::Text));
     let application = trail.application.as_ref();
-    let text = Value::Text;
-    [
-        ("user", identity.map(|it| text(it.username.as_str()))),
-        ("refused_user", refused.map(|it| text(it.username.as_str()))),
-        ("provider", trail.provider.as_deref().map(text)),
-        ("application", application.map(|it| text(&it.name))),
-        ("credential", Some(text(trail.credential.as_str()))),
-        ("token_id", trail.token_id.as_ref().map(Value::Token)),
-        ("cached", Some(Value::Flag(trail.cached))),
-    ]
+    line.may_say("application", application.map(|it| Value::Text(&it.name)));
+    line.says("credential", &Value::Word(trail.credential.as_str()));
+    line.may_say("token_id", trail.token_id.as_ref().map(Value::Token));
+    line.says("cached", &Value::Flag(trail.cached));
 }
 
-fn request(request: Option<&Request>) -> [Field<'_>; 4] {
+fn name(user: &Identity) -> Value<'_> {
+    Value::Word(user.username.as_str())
+}
+
+fn asked(line: &mut Line, request: &Request) {
     let client = |text| Value::Client(Harmless(text));
-    let id = request.and_then(|request| request.id.as_deref());
-    [
-        ("method", request.map(|it| client(&it.method))),
-        ("host", request.map(|it| client(it.host.as_str()))),
-        ("path", request.map(|it| Value::Path(Path(it.path.path())))),
-        ("request_id", id.map(Value::Text)),
-    ]
+    line.says("method", &client(&request.method));
+    line.says("host", &client(request.host.as_str()));
+    line.says("path", &Value::Path(Path(request.path.path())));
+    line.may_say("request_id", request.id.as_deref().map(Value::Word));
 }
 
-/// As `tracing` would write it.
-fn line(format: Format, at: SystemTime, told: Told<'_>, share: f64) -> Vec<u8> {
-    let mut line = Vec::with_capacity(LINE_BYTES);
-    let at = Timestamp::try_from(at).unwrap_or_default();
-    let write = match format {
-        Format::Json => json,
-        Format::Human => human,
-    };
-    // Writing to a Vec cannot fail, and there is a text for every value.
-    drop(write(&mut line, at, told, share));
-    line.push(b'\n');
-    line
+/// A line that grows at its end. Writing to a `Vec` cannot fail, and there is a text for every value.
+struct Line {
+    format: Format,
+    bytes: Vec<u8>,
 }
 
-fn json(line: &mut Vec<u8>, at: Timestamp, told: Told<'_>, share: f64) -> io::Result<()> {
-    write!(line, r#"{{"timestamp":"{at:.6}""#)?;
-    line.extend_from_slice(br#","level":"INFO","message":"check""#);
-    for (name, value) in fields(told, share) {
+impl Line {
+    fn begin(format: Format, at: Timestamp) -> Self {
+        let mut bytes = Vec::with_capacity(LINE_BYTES);
+        drop(match format {
+            Format::Json => write!(
+                bytes,
+                r#"{{"timestamp":"{at:.6}","level":"INFO","message":"check""#
+            ),
+            Format::Human => write!(bytes, "{at:.6}  INFO {TARGET}: check"),
+        });
+        Self { format, bytes }
+    }
+
+    fn may_say(&mut self, name: &'static str, value: Option<Value<'_>>) {
         if let Some(value) = value {
-            line.extend_from_slice(b",\"");
-            line.extend_from_slice(name.as_bytes());
-            line.extend_from_slice(b"\":");
-            serde_json::to_writer(&mut *line, &value)?;
+            self.says(name, &value);
         }
     }
-    line.extend_from_slice(br#","target":""#);
-    line.extend_from_slice(TARGET.as_bytes());
-    line.extend_from_slice(br#""}"#);
-    Ok(())
-}
 
-fn human(line: &mut Vec<u8>, at: Timestamp, told: Told<'_>, share: f64) -> io::Result<()> {
-    write!(line, "{at:.6}  INFO {TARGET}: check")?;
-    for (name, value) in fields(told, share) {
-        if let Some(value) = value {
-            write!(line, " {name}={value}")?;
+    fn says(&mut self, name: &'static str, value: &Value<'_>) {
+        match self.format {
+            Format::Json => {
+                self.writes(&[",\"", name, "\":"]);
+                match value.as_word() {
+                    Some(word) => self.writes(&["\"", word, "\""]),
+                    None => drop(serde_json::to_writer(&mut self.bytes, value)),
+                }
+            }
+            Format::Human => drop(write!(self.bytes, " {name}={value}")),
         }
     }
-    Ok(())
+
+    fn writes(&mut self, texts: &[&str]) {
+        for text in texts {
+            self.bytes.extend_from_slice(text.as_bytes());
+        }
+    }
+
+    fn end(mut self) -> Vec<u8> {
+        if self.format == Format::Json {
+            self.writes(&[r#","target":""#, TARGET, r#""}"#]);
+        }
+        self.bytes.push(b'\n');
+        self.bytes
+    }
+}
+
+impl Value<'_> {
+    fn as_word(&self) -> Option<&str> {
+        if let Self::Word(word) = self {
+            Some(word)
+        } else if let Self::Token(token) = self {
+            Some(token.as_str())
+        } else {
+            None
+        }
+    }
 }
 
 impl Display for Value<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Text(text) => fmt::Debug::fmt(text, f),
+            Self::Word(text) | Self::Text(text) => fmt::Debug::fmt(text, f),
             Self::Number(number) => number.fmt(f),
             Self::Share(share) => share.fmt(f),
             Self::Flag(flag) => flag.fmt(f),
@@ -241,7 +261,7 @@ impl Display for Value<'_> {
 impl Serialize for Value<'_> {
     fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
         match self {
-            Self::Text(text) => to.serialize_str(text),
+            Self::Word(text) | Self::Text(text) => to.serialize_str(text),
             Self::Number(number) => to.serialize_u64(*number),
             Self::Share(share) => to.serialize_f64(*share),
             Self::Flag(flag) => to.serialize_bool(*flag),

@@ -19,6 +19,8 @@ use tracing_subscriber::fmt::MakeWriter;
 const MOST_BYTES: usize = 4 * 1024 * 1024;
 /// What is kept for the next lines, once it has been needed.
 const KEPT_BYTES: usize = 256 * 1024;
+/// As many are written without waiting for others: they are in the processor's own memory yet.
+const ENOUGH_BYTES: usize = 128 * 1024;
 /// How long the first of some lines waits for the others. A person does not see it; each writing wakes a thread.
 const GATHERED_FOR: Duration = Duration::from_millis(20);
 
@@ -77,9 +79,10 @@ impl Lines {
             return;
         }
         waiting.bytes.extend_from_slice(lines);
-        let is_first = waiting.bytes.len() == lines.len();
+        let now = waiting.bytes.len();
+        let before = now - lines.len();
         drop(waiting);
-        if is_first {
+        if before == 0 || before < ENOUGH_BYTES && now >= ENOUGH_BYTES {
             self.0.changed.notify_one();
         }
     }
@@ -107,11 +110,11 @@ impl Lines {
     /// Exchanges what waits for an empty buffer, and says how many lines did not fit. `None`: it is over.
     fn take(&self, empty: &mut Vec<u8>) -> Option<u64> {
         let none_yet = |waiting: &mut Waiting| waiting.bytes.is_empty() && !waiting.ended;
-        let not_ended = |waiting: &mut Waiting| !waiting.ended;
+        let too_few = |waiting: &mut Waiting| waiting.bytes.len() < ENOUGH_BYTES && !waiting.ended;
         let changed = &self.0.changed;
         let waiting = changed.wait_while(self.waiting(), none_yet);
         let waiting = waiting.unwrap_or_else(PoisonError::into_inner);
-        let waiting = changed.wait_timeout_while(waiting, GATHERED_FOR, not_ended);
+        let waiting = changed.wait_timeout_while(waiting, GATHERED_FOR, too_few);
         let (mut waiting, _) = waiting.unwrap_or_else(PoisonError::into_inner);
         if waiting.bytes.is_empty() {
             return None;
