@@ -144,7 +144,7 @@ pub enum LogLevel {
     Info,
     /// Also details.
     Debug,
-    /// Also more details.
+    /// As `debug`: there is nothing finer.
     Trace,
 }
 
