@@ -51,10 +51,17 @@ pub struct Answer {
     pub decision: Decision,
     /// The request, if it could be read.
     pub request: Option<Request>,
-    /// What Envoy gets: an encoded `CheckResponse`.
-    pub response: Bytes,
+    /// What Envoy gets: a `CheckResponse` as gRPC sends it.
+    framed: Bytes,
     /// The span of the check, until it is told how it ended.
     pub span: Option<Span>,
+}
+
+impl Answer {
+    /// What it says: an encoded `CheckResponse`.
+    pub fn response(&self) -> &[u8] {
+        message::in_frame(&self.framed)
+    }
 }
 
 impl Checks {
@@ -85,11 +92,13 @@ impl Checks {
             decision
         };
         let headers = request.as_ref().ok().map(|request| &request.headers);
-        let response = response::encode(&decision, headers, &self.identity_header);
+        let framed = message::framed(|to| {
+            response::encode(to, &decision, headers, &self.identity_header);
+        });
         Answer {
             decision,
             request: request.ok(),
-            response,
+            framed,
             span,
         }
     }
@@ -98,7 +107,9 @@ impl Checks {
     fn unread(&self, why: Unavailable, arrival: Option<Arrival>) -> Answer {
         let decision = Decision::denied(why);
         Answer {
-            response: response::encode(&decision, None, &self.identity_header),
+            framed: message::framed(|to| {
+                response::encode(to, &decision, None, &self.identity_header);
+            }),
             decision,
             request: None,
             span: arrival.map(|arrival| arrival.span(None)),

@@ -9,8 +9,6 @@ mod denied;
 mod headers;
 mod wire;
 
-use bytes::Bytes;
-
 pub use headers::{HeaderNameError, IdentityHeader};
 use wire::{Message, check_response, google_struct, ok_response, status};
 
@@ -20,9 +18,6 @@ use crate::{
     route::Enforcement,
     verdict::{self, Denial, Grant, Verdict},
 };
-
-/// More than most answers have.
-const ANSWER_BYTES: usize = 768;
 
 /// google.rpc.Code
 const PERMISSION_DENIED: u32 = 7;
@@ -41,9 +36,15 @@ const CARRIERS: [&str; 7] = [
     "x-method-override",
 ];
 
-/// Encodes a decision: a `CheckResponse`. `headers` are the request's; `None` when they could not be read.
-pub fn encode(decision: &Decision, headers: Option<&Headers>, identity: &IdentityHeader) -> Bytes {
-    let mut response = Message::with_capacity(ANSWER_BYTES);
+/// Encodes a decision as a `CheckResponse`, behind what is in `to`. `headers` are the request's; `None` when they could
+/// not be read.
+pub fn encode(
+    to: &mut Vec<u8>,
+    decision: &Decision,
+    headers: Option<&Headers>,
+    identity: &IdentityHeader,
+) {
+    let mut response = Message(to);
     match &decision.verdict {
         Ok(grant) => {
             // `OK` is 0, and protobuf does not write zeros: what says OK is that there is a status.
@@ -64,10 +65,9 @@ pub fn encode(decision: &Decision, headers: Option<&Headers>, identity: &Identit
     response.message(check_response::DYNAMIC_METADATA, |to| {
         metadata(to, decision);
     });
-    response.into_bytes()
 }
 
-fn ok(to: &mut Message, grant: &Grant, headers: Option<&Headers>, identity: &IdentityHeader) {
+fn ok(to: &mut Message<'_>, grant: &Grant, headers: Option<&Headers>, identity: &IdentityHeader) {
     if let Grant::As(user) = grant {
         let username = user.username.as_str();
         headers::overwrite(to, ok_response::HEADERS, identity.name(), username);
@@ -86,7 +86,7 @@ fn ok(to: &mut Message, grant: &Grant, headers: Option<&Headers>, identity: &Ide
 }
 
 /// For Envoy's access log and rate limits. No secret, no claim but the user name.
-fn metadata(to: &mut Message, decision: &Decision) {
+fn metadata(to: &mut Message<'_>, decision: &Decision) {
     let trail = &decision.trail;
     let user = decision.verdict.as_ref().ok().and_then(Grant::identity);
     let application = trail.application.as_ref();
@@ -106,7 +106,7 @@ fn metadata(to: &mut Message, decision: &Decision) {
 }
 
 /// One field of a `google.protobuf.Struct`, if there is anything to say.
-fn entry(to: &mut Message, name: &str, value: Option<&str>) {
+fn entry(to: &mut Message<'_>, name: &str, value: Option<&str>) {
     if let Some(value) = value {
         to.message(google_struct::FIELDS, |field| {
             field.text(google_struct::KEY, name);

@@ -71,7 +71,7 @@ impl FailClosed {
     pub fn new(service: AuthorizationService, identity: &IdentityHeader, others: Routes) -> Self {
         let message = |why: Unavailable| {
             let undecided = Decision::denied(why);
-            message::framed(&response::encode(&undecided, None, identity))
+            message::framed(|to| response::encode(to, &undecided, None, identity))
         };
         let fallback = Fallback {
             undecided: message(Unavailable::Internal),
@@ -134,7 +134,7 @@ impl Front {
                 deadline,
             };
             match service.serve(&checks, headers, body, times).await {
-                Ok(response) => message::answer(message::framed(&response)),
+                Ok(framed) => message::answer(framed),
                 Err(unreadable) => fallback.instead_of(&unreadable, metrics),
             }
         })

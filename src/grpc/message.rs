@@ -9,7 +9,7 @@ use std::{
     task::{Context, Poll},
 };
 
-use bytes::{Buf, BufMut, Bytes, BytesMut};
+use bytes::{Buf, Bytes, BytesMut};
 use http::{HeaderMap, HeaderName, HeaderValue, Response, header};
 use http_body_util::{BodyExt, Either};
 use hyper::body::{Body, Frame};
@@ -21,6 +21,8 @@ const MAX_MESSAGE_BYTES: usize = 1024 * 1024;
 const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
 /// Whether the message is compressed, and how long it is.
 const PREFIX_BYTES: usize = 5;
+/// More than most answers have.
+const USUAL_ANSWER_BYTES: usize = 768;
 
 /// Why a call is no check.
 #[derive(Debug, thiserror::Error)]
@@ -97,13 +99,22 @@ fn unframed(mut bytes: Bytes) -> Result<Bytes, Unreadable> {
     Ok(bytes)
 }
 
-/// An encoded message as it is sent.
-pub(super) fn framed(message: &[u8]) -> Bytes {
-    let mut frame = BytesMut::with_capacity(PREFIX_BYTES + message.len());
-    frame.put_u8(0);
-    frame.put_u32(u32::try_from(message.len()).unwrap_or(u32::MAX));
-    frame.put_slice(message);
-    frame.freeze()
+/// A message as it is sent; `write` appends it.
+pub(super) fn framed(write: impl FnOnce(&mut Vec<u8>)) -> Bytes {
+    let mut frame = Vec::with_capacity(USUAL_ANSWER_BYTES);
+    // It is not compressed. Its length is known afterwards.
+    frame.resize(PREFIX_BYTES, 0);
+    write(&mut frame);
+    let length = u32::try_from(frame.len() - PREFIX_BYTES).unwrap_or(u32::MAX);
+    for (to, byte) in frame.iter_mut().skip(1).zip(length.to_be_bytes()) {
+        *to = byte;
+    }
+    frame.into()
+}
+
+/// The message alone.
+pub(super) fn in_frame(frame: &[u8]) -> &[u8] {
+    frame.get(PREFIX_BYTES..).unwrap_or_default()
 }
 
 /// The answer to a call: this message, and the status OK.

@@ -39,7 +39,7 @@ pub(super) struct Times {
 }
 
 impl AuthorizationService {
-    /// Answers a call with these headers, with an encoded `CheckResponse`.
+    /// Answers a call with these headers, with a `CheckResponse` as gRPC sends it.
     pub(super) async fn serve(
         &self,
         checks: &Checks,
@@ -60,7 +60,7 @@ impl AuthorizationService {
         self.metrics.count_decision(&answer.decision, took);
         self.telemetry
             .tell(&answer.decision, answer.request.as_ref(), answer.span, took);
-        Ok(answer.response)
+        Ok(answer.framed)
     }
 }
 
@@ -167,7 +167,7 @@ pub(super) mod tests {
             let (head, body) = call.into_parts();
             let answer = service.serve(&checks, &head.headers, body, times).await;
             let answer = answer.expect("a check");
-            let answer = CheckResponse::decode(answer).expect("an answer");
+            let answer = CheckResponse::decode(message::in_frame(&answer)).expect("an answer");
             let denied = match answer.http_response {
                 Some(HttpResponse::DeniedResponse(denied)) => denied,
                 other => panic!("{other:?}"),
@@ -192,7 +192,8 @@ pub(super) mod tests {
         let answer = service.serve(&checks, &headers, body, times).await;
 
         assert_eq!(SystemClock.instant(), deadline);
-        let answer = CheckResponse::decode(answer.expect("an answer")).expect("an answer");
+        let answer = CheckResponse::decode(message::in_frame(&answer.expect("an answer")));
+        let answer = answer.expect("an answer");
         let reason = answer.dynamic_metadata.expect("metadata").fields["reason"].clone();
         assert_eq!(reason, prost_types::Value::from("deadline"));
     }

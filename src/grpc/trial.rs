@@ -196,7 +196,7 @@ pub fn removed_headers(answer: &Answer) -> Vec<String> {
 
 /// What Envoy would read.
 fn read(answer: &Answer) -> Option<OkHttpResponse> {
-    let response = CheckResponse::decode(&*answer.response).ok()?;
+    let response = CheckResponse::decode(answer.response()).ok()?;
     match response.http_response? {
         HttpResponse::OkResponse(ok) => Some(ok),
         HttpResponse::DeniedResponse(_) => None,

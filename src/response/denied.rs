@@ -29,7 +29,7 @@ pub(super) fn rpc_code(denial: &Denial) -> u32 {
 
 /// A denied response with a status: never an `error_response`, never a gRPC error, both of which
 /// `failure_mode_allow` would turn into an allow.
-pub(super) fn response(to: &mut Message, denial: &Denial, trail: &Trail) {
+pub(super) fn response(to: &mut Message<'_>, denial: &Denial, trail: &Trail) {
     to.message(denied_response::STATUS, |status| {
         status.number(status::CODE, denial.status().code().into());
     });

@@ -58,15 +58,15 @@ impl IdentityHeader {
             .map(folded)
             .collect();
         let lengths = protected.iter().map(String::len).collect();
-        let mut carriers = Message::with_capacity(0);
+        let mut carriers = Vec::new();
         for carrier in CARRIERS {
-            carriers.text(ok_response::HEADERS_TO_REMOVE, carrier);
+            Message(&mut carriers).text(ok_response::HEADERS_TO_REMOVE, carrier);
         }
         Ok(Self {
             name,
             protected,
             lengths,
-            carriers_to_remove: carriers.into_bytes(),
+            carriers_to_remove: carriers.into(),
         })
     }
 
@@ -165,7 +165,7 @@ const OVERWRITE: u32 = 2;
 
 /// Sets a header so that exactly one copy arrives. `append` stays unset and the action is written
 /// out: Envoy versions differ in which of the two they read. `value`, never `raw_value`.
-pub(super) fn overwrite(to: &mut Message, tag: u32, name: &str, value: &str) {
+pub(super) fn overwrite(to: &mut Message<'_>, tag: u32, name: &str, value: &str) {
     to.message(tag, |option| {
         option.message(header::HEADER, |to| {
             to.text(header::KEY, name);

@@ -145,7 +145,8 @@ fn encode(
     headers: Option<&Headers>,
     identity: &IdentityHeader,
 ) -> CheckResponse {
-    let bytes = super::encode(decision, headers, identity);
+    let mut bytes = Vec::new();
+    super::encode(&mut bytes, decision, headers, identity);
     let read = CheckResponse::decode(&bytes[..]).expect("a CheckResponse");
     assert_eq!(read.encode_to_vec(), bytes, "{read:?}");
     read

@@ -2,7 +2,7 @@
 //!
 //! The numbers are those of `proto/`; a test reads every answer back and holds it against prost's own encoding.
 
-use bytes::{BufMut, Bytes};
+use bytes::BufMut;
 use prost::encoding::{WireType, encode_key, encode_varint};
 
 /// `envoy.service.auth.v3.CheckResponse`
@@ -47,33 +47,29 @@ pub(super) mod google_struct {
     pub(in crate::response) const STRING_VALUE: u32 = 3;
 }
 
-/// A message that grows at its end.
+/// A message that grows at its end, behind whatever was there before it.
 #[derive(Debug)]
-pub(super) struct Message(Vec<u8>);
+pub(super) struct Message<'m>(pub(super) &'m mut Vec<u8>);
 
-impl Message {
-    pub(super) fn with_capacity(bytes: usize) -> Self {
-        Self(Vec::with_capacity(bytes))
-    }
-
+impl Message<'_> {
     /// A field with text.
     pub(super) fn text(&mut self, tag: u32, text: &str) {
-        encode_key(tag, WireType::LengthDelimited, &mut self.0);
-        encode_varint(u64::try_from(text.len()).unwrap_or(u64::MAX), &mut self.0);
+        encode_key(tag, WireType::LengthDelimited, self.0);
+        encode_varint(u64::try_from(text.len()).unwrap_or(u64::MAX), self.0);
         self.0.put_slice(text.as_bytes());
     }
 
     /// A field with a number. Zero is left out, as protobuf has it.
     pub(super) fn number(&mut self, tag: u32, number: u32) {
         if number != 0 {
-            encode_key(tag, WireType::Varint, &mut self.0);
-            encode_varint(number.into(), &mut self.0);
+            encode_key(tag, WireType::Varint, self.0);
+            encode_varint(number.into(), self.0);
         }
     }
 
     /// A field with a message, which is there even when it is empty.
-    pub(super) fn message(&mut self, tag: u32, write: impl FnOnce(&mut Self)) {
-        encode_key(tag, WireType::LengthDelimited, &mut self.0);
+    pub(super) fn message(&mut self, tag: u32, write: impl FnOnce(&mut Message<'_>)) {
+        encode_key(tag, WireType::LengthDelimited, self.0);
         let begin = self.0.len();
         // Room for its length, which is known afterwards and seldom needs more.
         self.0.put_u8(0);
@@ -91,9 +87,5 @@ impl Message {
     /// Fields that were written before.
     pub(super) fn fields(&mut self, fields: &[u8]) {
         self.0.put_slice(fields);
-    }
-
-    pub(super) fn into_bytes(self) -> Bytes {
-        self.0.into()
     }
 }

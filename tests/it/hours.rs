@@ -96,7 +96,7 @@ impl Hours {
             .answer(check, now, now.instant + SECOND, None);
         let answer = self.while_it_waits(answer).await;
         let took = self.clock.now().instant - now.instant;
-        (Outcome::read(&answer.response), took)
+        (Outcome::read(answer.response()), took)
     }
 
     async fn ask(&self, token: &str) -> Outcome {

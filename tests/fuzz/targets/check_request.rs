@@ -28,7 +28,7 @@ pub fn target(data: &[u8]) {
     // The second answer comes from the memory of the first.
     for _ in 0..2 {
         let given = WALK.answer(check.clone());
-        let answer = answer::read(&given.response, &lines);
+        let answer = answer::read(given.response(), &lines);
         let ours = match answer {
             Answer::Allowed(user) => Ok(user),
             Answer::Denied => Err(given.decision.verdict.err().map(|why| why.to_string())),

@@ -63,7 +63,7 @@ impl Inside {
 
     fn ask(&self, check: Check, now: Now, deadline: Instant) -> Outcome {
         let answer = self.service.answer(check.build(), now, deadline, None);
-        Outcome::read(&self.runtime.block_on(answer).response)
+        Outcome::read(self.runtime.block_on(answer).response())
     }
 
     fn asks(&self, token: &[u8]) -> Outcome {
