@@ -141,7 +141,7 @@ mod tests {
         });
         let mut seen = 0;
         while seen < THINGS {
-            let woken = woken.recv_timeout(Duration::from_mins(1));
+            let woken = woken.recv_timeout(Duration::from_secs(20));
             woken.expect("woken for what has not been seen");
             alarm.work(&task);
             seen = happened.load(Ordering::Relaxed);
