@@ -1,7 +1,12 @@
 use aws_lc_rs::{
     rand::SystemRandom,
-    signature::{ECDSA_P384_SHA384_FIXED_SIGNING, EcdsaKeyPair, KeyPair},
+    rsa::KeySize,
+    signature::{
+        ECDSA_P384_SHA384_FIXED_SIGNING, EcdsaKeyPair, KeyPair, RSA_PKCS1_SHA256, RSA_PKCS1_SHA384,
+        RSA_PKCS1_SHA512, RSA_PSS_SHA256, RSA_PSS_SHA384, RSA_PSS_SHA512, RsaEncoding, RsaKeyPair,
+    },
 };
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde_json::{Value, json};
 
 use super::*;
@@ -45,7 +50,9 @@ fn with(mut jwk: Value, changes: Value) -> Value {
 }
 
 fn bytes(jwk: &Value, member: &str) -> Vec<u8> {
-    decode(jwk[member].as_str().expect("text")).expect("base64url")
+    URL_SAFE_NO_PAD
+        .decode(jwk[member].as_str().expect("text"))
+        .expect("base64url")
 }
 
 fn found(set: &KeySet, kid: &str, algorithm: Algorithm) -> Arc<VerifyingKey> {
@@ -95,6 +102,48 @@ fn a_key_on_p_384_verifies_its_own_signatures() {
 }
 
 #[test]
+fn an_rsa_key_verifies_a_signature_with_its_own_algorithm_and_no_other() {
+    let pair = RsaKeyPair::generate(KeySize::Rsa2048).expect("a key");
+    let public = pair.public_key();
+    let (n, e) = (public.modulus(), public.exponent());
+    let n = base64url(n.big_endian_without_leading_zero());
+    let e = base64url(e.big_endian_without_leading_zero());
+    let jwk = json!({"kty": "RSA", "kid": "k", "n": n, "e": e});
+    let algorithms: [(Algorithm, &dyn RsaEncoding); 6] = [
+        (Algorithm::RS256, &RSA_PKCS1_SHA256),
+        (Algorithm::RS384, &RSA_PKCS1_SHA384),
+        (Algorithm::RS512, &RSA_PKCS1_SHA512),
+        (Algorithm::PS256, &RSA_PSS_SHA256),
+        (Algorithm::PS384, &RSA_PSS_SHA384),
+        (Algorithm::PS512, &RSA_PSS_SHA512),
+    ];
+    for (signed_with, encoding) in algorithms {
+        let mut signature = vec![0; pair.public_modulus_len()];
+        pair.sign(encoding, &SystemRandom::new(), b"text", &mut signature)
+            .expect("signs");
+        for only in [None, Some(signed_with)] {
+            let mut jwk = jwk.clone();
+            if let Some(only) = only {
+                jwk["alg"] = only.to_string().into();
+            }
+            let set = parse(std::slice::from_ref(&jwk));
+            let key = found(&set, "k", signed_with);
+            for (algorithm, _) in algorithms {
+                let verifies = key.verifies(algorithm, "text", &signature);
+                assert_eq!(verifies, algorithm == signed_with, "{algorithm} {only:?}");
+                let may_verify = only.is_none_or(|only| only == algorithm);
+                assert_eq!(
+                    key.may_verify(algorithm),
+                    may_verify,
+                    "{algorithm} {only:?}"
+                );
+            }
+            assert!(!key.verifies(signed_with, "other", &signature));
+        }
+    }
+}
+
+#[test]
 fn a_key_with_a_private_member_is_refused_as_an_incident() {
     for member in ["d", "p", "q", "dp", "dq", "qi", "oth", "k"] {
         // Even null, and even when the key could not be used for signatures anyway.
@@ -134,7 +183,7 @@ fn weak_and_broken_rsa_keys_are_refused() {
         even
     };
     let small = SigningKey::Rs256(Box::new(
-        aws_lc_rs::rsa::KeyPair::generate(aws_lc_rs::rsa::KeySize::Rsa2048).expect("a key"),
+        aws_lc_rs::rsa::KeyPair::generate(KeySize::Rsa2048).expect("a key"),
     ));
     let mut weak = bytes(&small.jwk("k1"), "n")[..128].to_vec();
     weak[127] |= 1;
