@@ -378,7 +378,7 @@ def list_problems(text: str, root: Path, known: metrics.Metrics) -> Problems:
             yield 1, f"{name} is not listed"
         elif name in expected and rows[name] != expected[name]:
             yield 1, f"{name} has the labels {', '.join(sorted(expected[name])) or 'none'}"
-    source = (root / "src/metrics.rs").read_text()
+    source = (root / "src/metrics/decisions.rs").read_text()
     (buckets,) = re.findall(r"DURATION_BUCKETS: [^=]*= \[(.*?)\];", source, re.S)
     buckets = ", ".join(f"{float(bucket.replace('_', '')):f}".rstrip("0").rstrip(".") for bucket in re.findall(r"[\d._]+", buckets))
     if buckets not in text:
