@@ -65,8 +65,7 @@ impl Algorithm {
         }
     }
 
-    /// As jsonwebtoken calls it.
-    pub(in crate::verify) fn for_signing(self) -> jsonwebtoken::Algorithm {
+    pub(in crate::verify) fn for_signature(self) -> jsonwebtoken::Algorithm {
         match self {
             Self::RS256 => jsonwebtoken::Algorithm::RS256,
             Self::RS384 => jsonwebtoken::Algorithm::RS384,

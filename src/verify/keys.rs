@@ -1,7 +1,5 @@
 //! JSON Web Keys (RFC 7517): the keys of one provider, parsed once, each bound to what it may do.
 
-mod public_key;
-
 use std::{
     collections::HashMap,
     fmt,
@@ -11,12 +9,16 @@ use std::{
     },
 };
 
+use aws_lc_rs::signature::{
+    ECDSA_P256_SHA256_FIXED, ECDSA_P384_SHA384_FIXED, ED25519, ParsedPublicKey,
+    RSA_PKCS1_2048_8192_SHA256, RsaPublicKeyComponents, VerificationAlgorithm,
+};
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use jsonwebtoken::{DecodingKey, crypto::aws_lc};
 use serde_json::{Map, Value};
 
-use public_key::PublicKey;
-
 use super::{
-    algorithm::Algorithm,
+    algorithm::{Algorithm, KeyKind},
     strict_json::{self, JsonError, Limits},
 };
 
@@ -30,7 +32,10 @@ pub struct VerifyingKey {
     /// Microsoft's `issuer`, where there is one.
     issuer: Option<String>,
     key_id: Option<String>,
-    public: PublicKey,
+    kind: KeyKind,
+    /// RFC 7517 §4.4: when the provider says which, only that.
+    algorithm: Option<Algorithm>,
+    decoding: DecodingKey,
     /// The JWK's members that make the key; equal for equal keys only.
     material: Vec<String>,
     withdrawn: AtomicBool,
@@ -39,7 +44,7 @@ pub struct VerifyingKey {
 impl fmt::Debug for VerifyingKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("VerifyingKey")
-            .field("public", &self.public)
+            .field("kind", &self.kind)
             .finish_non_exhaustive()
     }
 }
@@ -47,9 +52,14 @@ impl fmt::Debug for VerifyingKey {
 impl VerifyingKey {
     /// Whether this key made the signature. The algorithm is the caller's, never the token's own
     /// choice among several: [`KeySet::select`] has paired them.
-    pub(super) fn verifies(&self, algorithm: Algorithm, signed: &str, signature: &[u8]) -> bool {
-        let signed = signed.as_bytes();
-        self.public.verifies(algorithm, signed, signature)
+    pub(super) fn verifies(&self, algorithm: Algorithm, signed: &str, signature: &Vec<u8>) -> bool {
+        if !self.may_verify(algorithm) {
+            return false;
+        }
+        // What jsonwebtoken's own `verify` does with a signature that is not decoded yet.
+        let make = aws_lc::DEFAULT_PROVIDER.verifier_factory;
+        let verifier = make(&algorithm.for_signature(), &self.decoding);
+        verifier.is_ok_and(|verifier| verifier.verify(signed.as_bytes(), signature).is_ok())
     }
 
     /// Whether the provider still publishes the key. A cached identity is worth no more than the
@@ -59,7 +69,7 @@ impl VerifyingKey {
     }
 
     fn may_verify(&self, algorithm: Algorithm) -> bool {
-        self.public.may_verify(algorithm)
+        self.kind == algorithm.key_kind() && self.algorithm.is_none_or(|only| only == algorithm)
     }
 }
 
@@ -247,15 +257,23 @@ fn parse_key(jwk: &Map<String, Value>) -> Result<VerifyingKey, RefusedKey> {
     if !is_for_signatures(jwk) {
         return Err(RefusedKey::NotForSignatures);
     }
-    // RFC 7517 §4.4: when the provider says which, only that.
-    let only = match jwk.get("alg") {
+    let (kind, decoding) = match (text(jwk, "kty")?, text(jwk, "crv").ok()) {
+        ("RSA", _) => (KeyKind::Rsa, rsa(text(jwk, "n")?, text(jwk, "e")?)?),
+        ("EC", Some("P-256")) => (KeyKind::P256, ec(jwk, 32, &ECDSA_P256_SHA256_FIXED)?),
+        ("EC", Some("P-384")) => (KeyKind::P384, ec(jwk, 48, &ECDSA_P384_SHA384_FIXED)?),
+        ("OKP", Some("Ed25519")) => (KeyKind::Ed25519, ed25519(text(jwk, "x")?)?),
+        _ => return Err(RefusedKey::Unsupported),
+    };
+    let algorithm: Option<Algorithm> = match jwk.get("alg") {
         None => None,
         Some(name) => {
             let name = name.as_str().ok_or(RefusedKey::Unsupported)?;
             Some(name.parse().map_err(|_unknown| RefusedKey::Unsupported)?)
         }
     };
-    let public = PublicKey::of(jwk, only)?;
+    if algorithm.is_some_and(|algorithm| algorithm.key_kind() != kind) {
+        return Err(RefusedKey::Unsupported);
+    }
     let name = ["kid", "x5t"]
         .into_iter()
         .find(|name| jwk.contains_key(*name));
@@ -267,7 +285,9 @@ fn parse_key(jwk: &Map<String, Value>) -> Result<VerifyingKey, RefusedKey> {
         issuer: issuer.map(str::to_owned),
         material: material(jwk),
         key_id,
-        public,
+        kind,
+        algorithm,
+        decoding,
         withdrawn: AtomicBool::new(false),
     })
 }
@@ -290,10 +310,72 @@ fn is_for_signatures(jwk: &Map<String, Value>) -> bool {
     usage && operations
 }
 
+/// 2048 to 8192 bits and an odd exponent of at most 32 bits: weaker is broken, larger is a way to
+/// burn our processor (RFC 8725 §3.5, RFC 7518 §3.3).
+fn rsa(modulus: &str, exponent: &str) -> Result<DecodingKey, RefusedKey> {
+    let n = decode(modulus)?;
+    let e = decode(exponent)?;
+    let bits = n
+        .first()
+        .map_or(0, |first| n.len() * 8 - leading_zeros(*first));
+    let odd = |number: &[u8]| number.last().is_some_and(|last| last % 2 == 1);
+    let exponent_fits = e.len() <= 4 && odd(&e) && e != [1] && e.first() != Some(&0);
+    if !(2048..=8192).contains(&bits) || !odd(&n) || !exponent_fits {
+        return Err(RefusedKey::Unsupported);
+    }
+    // A key that cannot be loaded would refuse every token as badly signed: it is no key at all.
+    RsaPublicKeyComponents { n: &n, e: &e }
+        .to_parsed_public_key(&RSA_PKCS1_2048_8192_SHA256)
+        .map_err(|_bad| RefusedKey::Unsupported)?;
+    DecodingKey::from_rsa_components(modulus, exponent).map_err(|_bad| RefusedKey::Unsupported)
+}
+
+fn leading_zeros(byte: u8) -> usize {
+    usize::try_from(byte.leading_zeros()).unwrap_or_default()
+}
+
+fn ec(
+    jwk: &Map<String, Value>,
+    coordinate_bytes: usize,
+    curve: &'static dyn VerificationAlgorithm,
+) -> Result<DecodingKey, RefusedKey> {
+    /// SEC 1 §2.3.3: an uncompressed point follows.
+    const UNCOMPRESSED: [u8; 1] = [4];
+    let (x, y) = (text(jwk, "x")?, text(jwk, "y")?);
+    let (raw_x, raw_y) = (decode(x)?, decode(y)?);
+    if [raw_x.len(), raw_y.len()] != [coordinate_bytes; 2] {
+        return Err(RefusedKey::Unsupported);
+    }
+    load(curve, &[&UNCOMPRESSED[..], &raw_x, &raw_y].concat())?;
+    DecodingKey::from_ec_components(x, y).map_err(|_bad| RefusedKey::Unsupported)
+}
+
+fn ed25519(x: &str) -> Result<DecodingKey, RefusedKey> {
+    let raw = decode(x)?;
+    if raw.len() != 32 {
+        return Err(RefusedKey::Unsupported);
+    }
+    load(&ED25519, &raw)?;
+    DecodingKey::from_ed_components(x).map_err(|_bad| RefusedKey::Unsupported)
+}
+
+/// Refuses what is not a point of the curve.
+fn load(algorithm: &'static dyn VerificationAlgorithm, key: &[u8]) -> Result<(), RefusedKey> {
+    ParsedPublicKey::new(algorithm, key)
+        .map(drop)
+        .map_err(|_bad| RefusedKey::Unsupported)
+}
+
 fn text<'a>(jwk: &'a Map<String, Value>, member: &str) -> Result<&'a str, RefusedKey> {
     jwk.get(member)
         .and_then(Value::as_str)
         .ok_or(RefusedKey::Unsupported)
+}
+
+fn decode(encoded: &str) -> Result<Vec<u8>, RefusedKey> {
+    URL_SAFE_NO_PAD
+        .decode(encoded)
+        .map_err(|_malformed| RefusedKey::Unsupported)
 }
 
 #[cfg(test)]

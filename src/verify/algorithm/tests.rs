@@ -18,8 +18,8 @@ fn an_algorithm_has_one_name_and_one_kind_of_key() {
         assert_eq!(name.parse(), Ok(algorithm));
         assert_eq!(algorithm.to_string(), name);
         assert_eq!(algorithm.key_kind(), kind, "{name}");
-        let signed_as = format!("{:?}", algorithm.for_signing());
-        assert_eq!(signed_as, name);
+        let verified_as = format!("{:?}", algorithm.for_signature());
+        assert_eq!(verified_as, name, "the signature is checked as it says");
     }
     // RFC 9864 gives it a second one.
     assert_eq!("Ed25519".parse(), Ok(Algorithm::EdDSA));

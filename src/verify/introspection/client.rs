@@ -80,7 +80,7 @@ impl AssertionKey {
             KeyKind::P256 | KeyKind::P384 => EncodingKey::from_ec_pem(pem),
             KeyKind::Ed25519 => EncodingKey::from_ed_pem(pem),
         };
-        let mut header = Header::new(algorithm.for_signing());
+        let mut header = Header::new(algorithm.for_signature());
         header.kid = key_id;
         let key = Self {
             key: key.map_err(|_unusable| UnusableKey(algorithm))?,

@@ -6,7 +6,6 @@ use aws_lc_rs::{
         RSA_PKCS1_SHA512, RSA_PSS_SHA256, RSA_PSS_SHA384, RSA_PSS_SHA512, RsaEncoding, RsaKeyPair,
     },
 };
-use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde_json::{Value, json};
 
 use super::*;
@@ -50,9 +49,7 @@ fn with(mut jwk: Value, changes: Value) -> Value {
 }
 
 fn bytes(jwk: &Value, member: &str) -> Vec<u8> {
-    URL_SAFE_NO_PAD
-        .decode(jwk[member].as_str().expect("text"))
-        .expect("base64url")
+    decode(jwk[member].as_str().expect("text")).expect("base64url")
 }
 
 fn found(set: &KeySet, kid: &str, algorithm: Algorithm) -> Arc<VerifyingKey> {
