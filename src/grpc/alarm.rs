@@ -53,7 +53,7 @@ impl Wake for Alarm {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use std::{
         sync::{atomic::AtomicUsize, mpsc},
         thread,
@@ -64,7 +64,7 @@ mod tests {
 
     /// How often a task has been woken.
     #[derive(Default)]
-    struct Woken(AtomicUsize);
+    pub(in crate::grpc) struct Woken(pub(in crate::grpc) AtomicUsize);
 
     impl Wake for Woken {
         fn wake(self: Arc<Self>) {

@@ -141,22 +141,12 @@ mod tests {
     use std::{
         future::{pending, poll_fn},
         sync::atomic::{AtomicUsize, Ordering},
-        task::{Wake, Waker},
     };
 
     use tokio::sync::oneshot;
 
     use super::*;
-
-    /// How often a task has been woken.
-    #[derive(Default)]
-    struct Woken(AtomicUsize);
-
-    impl Wake for Woken {
-        fn wake(self: Arc<Self>) {
-            self.0.fetch_add(1, Ordering::Relaxed);
-        }
-    }
+    use crate::grpc::alarm::tests::Woken;
 
     /// Polls once: whether the connection has ended, and how often it has asked for another poll by now.
     fn poll<C: Future>(running: &mut Running<C>, woken: &Arc<Woken>) -> (bool, usize) {
