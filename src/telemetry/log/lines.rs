@@ -163,12 +163,14 @@ mod tests {
 
     /// Hands over what is written, when it is let.
     struct Reader {
+        asks: mpsc::Sender<()>,
         may: mpsc::Receiver<()>,
         read: mpsc::Sender<Vec<u8>>,
     }
 
     impl Write for Reader {
         fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            let _heard_or_not = self.asks.send(());
             // A test that has ended lets everything through.
             let _may_or_has_ended = self.may.recv();
             drop(self.read.send(bytes.to_vec()));
@@ -180,24 +182,37 @@ mod tests {
         }
     }
 
-    fn reader() -> (Reader, mpsc::Sender<()>, mpsc::Receiver<Vec<u8>>) {
+    /// The other ends of what a [`Reader`] has.
+    struct Reading {
+        asked: mpsc::Receiver<()>,
+        let_it: mpsc::Sender<()>,
+        written: mpsc::Receiver<Vec<u8>>,
+    }
+
+    fn reader() -> (Reader, Reading) {
+        let (asks, asked) = mpsc::channel();
         let (let_it, may) = mpsc::channel();
         let (read, written) = mpsc::channel();
-        (Reader { may, read }, let_it, written)
+        let reading = Reading {
+            asked,
+            let_it,
+            written,
+        };
+        (Reader { asks, may, read }, reading)
     }
 
     #[test]
     fn lines_arrive_in_order_and_all_of_them_before_the_end() {
-        let (reader, let_it, written) = reader();
+        let (reader, reading) = reader();
         let (lines, writer) = Lines::to(reader).expect("a thread");
-        drop(let_it);
+        drop(reading.let_it);
 
         for number in 0..10_000 {
             lines.push(format!("{number}\n").as_bytes());
         }
         drop(writer);
 
-        let read: Vec<u8> = written.into_iter().flatten().collect();
+        let read: Vec<u8> = reading.written.into_iter().flatten().collect();
         let read = String::from_utf8(read).expect("text");
         let numbers = read
             .lines()
@@ -207,23 +222,24 @@ mod tests {
 
     #[test]
     fn a_stuck_reader_costs_lines_and_neither_memory_nor_time() {
-        let (reader, let_it, written) = reader();
+        let (reader, reading) = reader();
         let (lines, writer) = Lines::to(reader).expect("a thread");
         let line = [b'x'; 1024];
 
-        for _ in 0..3 * MOST_BYTES / line.len() {
+        lines.push(&line);
+        reading.asked.recv().expect("it is being written");
+        for _ in 0..2 * MOST_BYTES / line.len() {
             lines.push(&line);
         }
 
-        assert!(lines.waiting().bytes.len() <= MOST_BYTES);
-        assert!(lines.waiting().dropped > 0);
-        drop(let_it);
+        let waiting = lines.waiting().bytes.len();
+        let dropped = lines.waiting().dropped;
+        // Let go before anything is asserted: who waits for the writer would wait for ever.
+        drop(reading.let_it);
         drop(writer);
-        let read: usize = written.into_iter().map(|bytes| bytes.len()).sum();
-        assert!(
-            read <= 2 * MOST_BYTES,
-            "what was being written and what waited"
-        );
-        assert_eq!(read % line.len(), 0, "whole lines");
+        let read: usize = reading.written.into_iter().map(|bytes| bytes.len()).sum();
+        assert_eq!(waiting, MOST_BYTES, "as much as may wait");
+        assert_eq!(usize::try_from(dropped), Ok(MOST_BYTES / line.len()));
+        assert_eq!(read, line.len() + MOST_BYTES, "whole lines");
     }
 }
