@@ -71,7 +71,7 @@ impl Identity {
         let groups = groups.map_or(Groups::Untold, |rule| rule.read(claims));
         let kept = keep.claims.iter().filter_map(|(name, path)| {
             let value = claims.at(path)?;
-            Some((name.clone(), value.clone()))
+            Some((name.clone(), value.to_value()))
         });
         Ok(Self {
             username,

@@ -86,7 +86,7 @@ impl Inspector {
                     keyring: &issuer.keyring,
                     required: &issuer.required,
                 };
-                let (claims, key) = verifier.signed(*jws, keys, now, deadline).await?;
+                let (claims, key) = verifier.signed(jws, keys, now, deadline).await?;
                 (claims, Voucher::Key(key), &verifier.rules)
             }
             (Selected::Remote(_), Judge::Remote(verifier)) => {
@@ -146,7 +146,7 @@ impl Inspector {
 
     fn attributes(&self, claims: &Claims) -> Vec<Attribute> {
         let mut attributes = Vec::new();
-        for (name, value) in claims.members() {
+        for (name, value) in &claims.members() {
             // A name that begins with a slash can only be written as a pointer.
             let path = if name.starts_with('/') {
                 format!("/{}", escaped(name))

@@ -250,7 +250,7 @@ impl Pipeline {
         match question.selector.select(question.token) {
             Ok(Selected::Jwt { issuer, jws }) => {
                 trail.judged_by(&issuer.provider);
-                let verified = question.verify_jwt(issuer, *jws).await;
+                let verified = question.verify_jwt(issuer, jws).await;
                 self.memory.cache.remember(
                     key,
                     &verified,

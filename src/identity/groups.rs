@@ -3,9 +3,10 @@
 //! "None" and "unknown" are two answers: a provider that could not put all groups into a token says
 //! so, and a rule about groups must then refuse instead of deciding on half of them.
 
-use serde_json::Value;
-
-use crate::verify::claims::{ClaimPath, Claims};
+use crate::verify::{
+    claims::{ClaimPath, Claims},
+    strict_json::Json,
+};
 
 /// More groups than any token holds in its bytes, but not than a pathological answer does.
 const MAX_GROUPS: usize = 1024;
@@ -64,7 +65,8 @@ impl GroupRule {
     /// Reads the groups of a verified token. An absent claim holds none: providers leave it out of
     /// the tokens of users without groups.
     pub fn read(&self, claims: &Claims) -> Groups {
-        let overflows = |path: &ClaimPath| claims.at(path).is_some_and(|value| *value != false);
+        let is_false = |value: Json<'_>| matches!(value, Json::Bool(false));
+        let overflows = |path: &ClaimPath| claims.at(path).is_some_and(|value| !is_false(value));
         if self.unknown_if_present.iter().any(overflows) {
             return Groups::Unknown;
         }
@@ -86,17 +88,18 @@ impl GroupRule {
 
 impl GroupFormat {
     /// `None`: the value is not of this format.
-    fn names(self, value: &Value) -> Option<Vec<&str>> {
+    fn names(self, value: Json<'_>) -> Option<Vec<&str>> {
         match (self, value) {
-            (Self::List, Value::Array(list)) => list.iter().map(Value::as_str).collect(),
-            (Self::Words, Value::String(words)) => Some(words.split_ascii_whitespace().collect()),
-            (Self::Keys, Value::Object(members)) => {
-                Some(members.keys().map(String::as_str).collect())
+            (Self::List, Json::Array(list)) => list.iter().map(Json::as_str).collect(),
+            (Self::Words, Json::Text(words)) => Some(words.split_ascii_whitespace().collect()),
+            (Self::Keys, Json::Object(members)) => {
+                Some(members.iter().map(|(name, _)| name).collect())
             }
-            (Self::Keys, Value::Array(list)) => {
+            (Self::Keys, Json::Array(list)) => {
+                let is_object = |entry: &Json<'_>| matches!(entry, Json::Object(_));
                 let names = list
                     .iter()
-                    .map(|entry| self.names(entry.is_object().then_some(entry)?));
+                    .map(|entry| self.names(Some(entry).filter(is_object)?));
                 Some(names.collect::<Option<Vec<_>>>()?.concat())
             }
             _ => None,
@@ -106,7 +109,7 @@ impl GroupFormat {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     use super::*;
 

@@ -6,6 +6,7 @@
 
 use std::{
     fmt,
+    hash::{BuildHasherDefault, Hash, Hasher},
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -42,15 +43,18 @@ pub(super) type Known = (Arc<Identity>, Arc<Provider>);
 pub struct TokenCache {
     secret: hmac::Key,
     ttl: Duration,
-    verified: Cache<TokenKey, Verified>,
-    refused: Cache<TokenKey, Refused>,
+    verified: Cache<TokenKey, Verified, Hashed>,
+    refused: Cache<TokenKey, Refused, Hashed>,
 }
+
+/// For keys that are their own hash.
+type Hashed = BuildHasherDefault<Unhashed>;
 
 /// HMAC-SHA-256 of a token and of the list of providers that it was meant for. The secret is made
 /// anew for every cache, so a key says nothing outside of it, and the text of the token is never
 /// kept. Which provider of the list judges a token follows from the token alone, so the list stands
 /// for the provider here.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub struct TokenKey([u8; 32]);
 
 /// Eight bytes of a [`TokenKey`]: enough to find the requests of one token in the logs.
@@ -115,6 +119,30 @@ impl fmt::Debug for TokenKey {
     }
 }
 
+/// A keyed hash is not hashed once more: whoever does not know the secret cannot aim at its first eight bytes.
+impl Hash for TokenKey {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        let (beginning, _) = self.0.split_at(size_of::<u64>());
+        state.write(beginning);
+    }
+}
+
+/// Hands on the eight bytes that it is given.
+#[derive(Default)]
+struct Unhashed(u64);
+
+impl Hasher for Unhashed {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.0 = self.0 << 8 | u64::from(*byte);
+        }
+    }
+}
+
 impl TokenKey {
     /// For logs.
     pub fn fingerprint(self) -> Fingerprint {
@@ -167,11 +195,11 @@ impl TokenCache {
                     u32::try_from(bytes).unwrap_or(u32::MAX).max(share)
                 })
                 .time_to_live(limits.ttl)
-                .build(),
+                .build_with_hasher(Hashed::default()),
             refused: Cache::builder()
                 .max_capacity(REFUSED_ENTRIES)
                 .time_to_live(REFUSED_TTL)
-                .build(),
+                .build_with_hasher(Hashed::default()),
         }
     }
 

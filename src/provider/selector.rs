@@ -43,7 +43,7 @@ pub enum Selected<'s, 't> {
         /// The issuer that the token names.
         issuer: &'s Issuer,
         /// The token, parsed and still unverified.
-        jws: Box<UnverifiedJws<'t>>,
+        jws: UnverifiedJws<'t>,
     },
     /// Its provider is asked.
     Remote(&'s Arc<Provider>),
@@ -154,10 +154,7 @@ impl Selector {
             .issuers
             .get(jws.unverified_issuer()?)
             .ok_or(NoProvider::UnknownIssuer)?;
-        Ok(Selected::Jwt {
-            issuer,
-            jws: Box::new(jws),
-        })
+        Ok(Selected::Jwt { issuer, jws })
     }
 
     /// Asked before the token is parsed as one that we verify: tokens that only their provider

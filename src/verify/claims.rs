@@ -3,11 +3,14 @@
 //! A claim of the wrong type is a refusal, never "absent": libraries that skipped a string `exp`
 //! made tokens eternal (CVE-2026-25537).
 
-use std::{collections::BTreeMap, slice, time::Duration};
+use std::{collections::BTreeMap, time::Duration};
 
 use serde_json::{Map, Value};
 
-use super::Rejection;
+use super::{
+    Rejection,
+    strict_json::{Json, Object},
+};
 use crate::clock::Now;
 
 /// Most entries of `aud`.
@@ -16,26 +19,34 @@ const MAX_AUDIENCES: usize = 16;
 const LAST_DATE: f64 = 253_402_300_799.0;
 
 /// The payload of a token whose signature is right. Has no `Debug`.
-pub struct Claims(Map<String, Value>);
+pub struct Claims(Object);
 
 /// Where a claim stands: the exact name of a member, or a JSON pointer (RFC 6901) into it.
 /// Names like `https://example.com/user` are members, not paths.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ClaimPath(String);
+pub struct ClaimPath {
+    written: String,
+    /// The member of the claims, then the way into its value.
+    steps: Vec<String>,
+}
 
 impl ClaimPath {
     /// `None` when the path is empty. `/email` is the same path as `email`.
     pub fn parse(path: &str) -> Option<Self> {
-        let path = match path.strip_prefix('/') {
-            Some(member) if !member.contains('/') => unescape(member),
-            Some(_) | None => path.to_owned(),
+        let steps: Vec<String> = match path.strip_prefix('/') {
+            Some(pointer) => pointer.split('/').map(unescape).collect(),
+            None => vec![path.to_owned()],
         };
-        (!path.is_empty()).then_some(Self(path))
+        let written = match steps.as_slice() {
+            [member] => member.clone(),
+            _ => path.to_owned(),
+        };
+        (!written.is_empty()).then_some(Self { written, steps })
     }
 
-    /// As written in the configuration.
+    /// As written in the configuration; the name of a member as itself.
     pub fn as_str(&self) -> &str {
-        &self.0
+        &self.written
     }
 }
 
@@ -45,46 +56,42 @@ fn unescape(token: &str) -> String {
 }
 
 impl Claims {
-    pub(super) fn new(members: Map<String, Value>) -> Self {
+    pub(super) fn new(members: Object) -> Self {
         Self(members)
     }
 
     /// Claims that no key has signed.
     #[cfg(test)]
     pub(crate) fn for_test(members: Map<String, Value>) -> Self {
-        Self(members)
+        Self(members.into())
     }
 
     /// Whether a claim is the boolean `true`, and not a string that says so.
     pub fn is_true(&self, name: &str) -> bool {
-        self.0.get(name) == Some(&Value::Bool(true))
+        matches!(self.0.get(name), Some(Json::Bool(true)))
     }
 
     /// The value at a path.
-    pub fn at(&self, path: &ClaimPath) -> Option<&Value> {
-        let Some(pointer) = path.0.strip_prefix('/') else {
-            return self.0.get(&path.0);
-        };
-        let member = pointer.split('/').next()?;
-        self.0
-            .get(&unescape(member))?
-            .pointer(pointer.strip_prefix(member)?)
+    pub fn at(&self, path: &ClaimPath) -> Option<Json<'_>> {
+        let (member, inside) = path.steps.split_first()?;
+        let steps = inside.iter();
+        steps.fold(self.0.get(member), |value, step| value?.step(step))
     }
 
     /// The value of a member.
-    pub(super) fn get(&self, name: &str) -> Option<&Value> {
+    pub(super) fn get(&self, name: &str) -> Option<Json<'_>> {
         self.0.get(name)
     }
 
     /// Every member, for a person who chooses among them.
-    pub fn members(&self) -> &Map<String, Value> {
-        &self.0
+    pub fn members(&self) -> Map<String, Value> {
+        self.0.members().to_map()
     }
 
     /// Whether each of these claims is exactly this string.
     pub(super) fn require(&self, wanted: &BTreeMap<String, String>) -> Result<(), Rejection> {
         let differs = |(name, value): (&String, &String)| {
-            self.get(name).and_then(Value::as_str) != Some(value)
+            self.get(name).and_then(Json::as_str) != Some(value)
         };
         if wanted.iter().any(differs) {
             return Err(Rejection::RequiredClaim);
@@ -95,7 +102,7 @@ impl Claims {
     pub(super) fn text(&self, name: &'static str) -> Result<Option<&str>, Rejection> {
         match self.0.get(name) {
             None => Ok(None),
-            Some(Value::String(text)) => Ok(Some(text)),
+            Some(Json::Text(text)) => Ok(Some(text)),
             Some(_) => Err(Rejection::ClaimType(name)),
         }
     }
@@ -105,7 +112,10 @@ impl Claims {
         let Some(value) = self.0.get(name) else {
             return Ok(None);
         };
-        let seconds = value.as_f64().ok_or(Rejection::ClaimType(name))?;
+        let Json::Number(number) = value else {
+            return Err(Rejection::ClaimType(name));
+        };
+        let seconds = number.as_f64().ok_or(Rejection::ClaimType(name))?;
         if !(0.0..=LAST_DATE).contains(&seconds) {
             return Err(Rejection::ClaimType(name));
         }
@@ -167,7 +177,7 @@ pub enum MachineMarker {
 
 impl MachineMarker {
     fn marks(&self, claims: &Claims) -> bool {
-        let text = |claim: &str| claims.get(claim).and_then(Value::as_str);
+        let text = |claim: &str| claims.get(claim).and_then(Json::as_str);
         match self {
             Self::Present(claim) => claims.get(claim).is_some(),
             Self::Absent(claim) => claims.get(claim).is_none(),
@@ -321,24 +331,11 @@ impl ClaimRules {
     }
 
     fn check_audience(&self, claims: &Claims) -> Result<(), Rejection> {
-        const WRONG_TYPE: Rejection = Rejection::ClaimType("aud");
-        let audiences = match claims.get("aud") {
-            None => &[],
-            Some(Value::Array(many)) if many.len() > MAX_AUDIENCES => {
-                return Err(Rejection::TooManyAudiences);
-            }
-            Some(Value::Array(many)) => many.as_slice(),
-            Some(one) => slice::from_ref(one),
-        };
-        if !audiences.iter().all(Value::is_string) {
-            return Err(WRONG_TYPE);
-        }
-        match &self.audiences {
-            Audiences::Any => Ok(()),
-            Audiences::OneOf(_) if claims.get("aud").is_none() => {
-                Err(Rejection::ClaimMissing("aud"))
-            }
-            Audiences::OneOf(ours) => audiences
+        let named = audiences(claims)?;
+        match (&self.audiences, named) {
+            (Audiences::Any, _) => Ok(()),
+            (Audiences::OneOf(_), None) => Err(Rejection::ClaimMissing("aud")),
+            (Audiences::OneOf(ours), Some(named)) => named
                 .iter()
                 .any(|audience| ours.iter().any(|our| our == audience))
                 .then_some(())
@@ -355,6 +352,20 @@ impl ClaimRules {
                 .machine_markers
                 .iter()
                 .any(|marker| marker.marks(claims)))
+    }
+}
+
+/// RFC 7519 §4.1.3: a string, or an array of strings.
+fn audiences(claims: &Claims) -> Result<Option<Vec<&str>>, Rejection> {
+    const WRONG_TYPE: Rejection = Rejection::ClaimType("aud");
+    match claims.get("aud") {
+        None => Ok(None),
+        Some(Json::Array(many)) if many.len() > MAX_AUDIENCES => Err(Rejection::TooManyAudiences),
+        Some(Json::Array(many)) => {
+            let names: Option<Vec<_>> = many.iter().map(Json::as_str).collect();
+            names.map(Some).ok_or(WRONG_TYPE)
+        }
+        Some(one) => Ok(Some(vec![one.as_str().ok_or(WRONG_TYPE)?])),
     }
 }
 
@@ -381,12 +392,12 @@ fn scopes(claims: &Claims) -> Result<Vec<String>, Rejection> {
         (None, None) => return Ok(Vec::new()),
     };
     match value {
-        Value::String(list) => Ok(list
+        Json::Text(list) => Ok(list
             .split(' ')
             .filter(|s| !s.is_empty())
             .map(str::to_owned)
             .collect()),
-        Value::Array(list) => list
+        Json::Array(list) => list
             .iter()
             .map(|scope| {
                 scope
@@ -395,7 +406,7 @@ fn scopes(claims: &Claims) -> Result<Vec<String>, Rejection> {
                     .ok_or(Rejection::ClaimType(name))
             })
             .collect(),
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::Object(_) => {
+        Json::Null | Json::Bool(_) | Json::Number(_) | Json::Object(_) => {
             Err(Rejection::ClaimType(name))
         }
     }

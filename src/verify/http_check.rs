@@ -139,7 +139,7 @@ impl HttpCheck {
         if self.equal.iter().any(differ) {
             return Err(Rejection::ClaimsDiffer.into());
         }
-        Ok(Claims::new(claims))
+        Ok(Claims::new(claims.into()))
     }
 }
 

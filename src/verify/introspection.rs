@@ -8,7 +8,6 @@ mod client;
 use std::time::Duration;
 
 use http::HeaderMap;
-use serde_json::Value;
 use url::Url;
 
 pub use client::{AssertionKey, ClientAuthentication, UnusableKey};
@@ -17,7 +16,7 @@ use super::{
     Rejection,
     claims::Claims,
     remote::CheckError,
-    strict_json::{self, Limits},
+    strict_json::{self, Json, Limits},
 };
 use crate::{
     clock::Now,
@@ -77,11 +76,11 @@ impl Introspection {
         if answered.media_type != "application/json" {
             return Err(CheckError::Answer("its media type is not application/json"));
         }
-        let members = strict_json::parse_object(&answered.body, Limits::DOCUMENT)
+        let members = strict_json::read_object(&answered.body, Limits::DOCUMENT)
             .map_err(|_why| CheckError::Answer("it is not one strict JSON object"))?;
         match members.get("active") {
-            Some(Value::Bool(true)) => {}
-            Some(Value::Bool(false)) => return Err(Rejection::Inactive.into()),
+            Some(Json::Bool(true)) => {}
+            Some(Json::Bool(false)) => return Err(Rejection::Inactive.into()),
             // "true" in quotes, 1, null: a server that guesses makes us guess (RFC 7662 §2.2).
             _ => return Err(CheckError::Answer("'active' is not a boolean")),
         }

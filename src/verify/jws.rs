@@ -6,16 +6,14 @@
 
 use std::sync::Arc;
 
-use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
-use serde_json::{Map, Value};
-
 use super::{
     Rejection,
     algorithm::Algorithm,
     claims::Claims,
     keys::VerifyingKey,
-    strict_json::{self, Limits},
+    strict_json::{self, Json, Limits, Object},
 };
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 
 /// Longest `kid`, in bytes.
 const MAX_KEY_ID_BYTES: usize = 256;
@@ -40,7 +38,7 @@ pub struct Header {
 /// A token of the right shape. Nothing in it is true yet. Has no `Debug`.
 pub struct UnverifiedJws<'a> {
     header: Header,
-    payload: Map<String, Value>,
+    payload: Object,
     signed: &'a str,
     signature: Vec<u8>,
 }
@@ -103,21 +101,22 @@ pub fn unverified_issuer(token: &str) -> Result<Option<String>, Rejection> {
     let Some((_, payload, _)) = split(token) else {
         return Ok(None);
     };
-    let issuer = object("payload", payload)?.remove("iss");
-    Ok(issuer.and_then(|issuer| issuer.as_str().map(str::to_owned)))
+    let payload = object("payload", payload)?;
+    let issuer = payload.get("iss").and_then(Json::as_str);
+    Ok(issuer.map(str::to_owned))
 }
 
 impl Header {
-    fn parse(members: &Map<String, Value>) -> Result<Self, Rejection> {
+    fn parse(members: &Object) -> Result<Self, Rejection> {
         if let Some(refused) = REFUSED_HEADER_MEMBERS
             .into_iter()
-            .find(|name| members.contains_key(*name))
+            .find(|name| members.get(name).is_some())
         {
             return Err(Rejection::HeaderMember(refused));
         }
         let text = |name: &'static str| match members.get(name) {
             None => Ok(None),
-            Some(Value::String(value)) => Ok(Some(value.as_str())),
+            Some(Json::Text(value)) => Ok(Some(value)),
             Some(_) => Err(Rejection::HeaderValue(name)),
         };
         let algorithm = text("alg")?.ok_or(Rejection::HeaderValue("alg"))?;
@@ -160,8 +159,8 @@ fn split(token: &str) -> Option<(&str, &str, &str)> {
     starts_as_object.then_some((header, payload, signature))
 }
 
-fn object(part: &'static str, encoded: &str) -> Result<Map<String, Value>, Rejection> {
-    strict_json::parse_object(&decode(encoded)?, Limits::TOKEN)
+fn object(part: &'static str, encoded: &str) -> Result<Object, Rejection> {
+    strict_json::read_object(&decode(encoded)?, Limits::TOKEN)
         .map_err(|error| Rejection::Json { part, error })
 }
 

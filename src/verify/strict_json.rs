@@ -3,10 +3,15 @@
 //! `serde_json` keeps the last of two equal members. The party that signed may have read the first:
 //! such a document has two meanings and is refused (RFC 8725 §2.6).
 
-use std::{cell::Cell, fmt};
+mod object;
+
+use std::fmt;
 
 use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
-use serde_json::{Map, Value};
+use serde_json::{Map, Number, Value};
+
+use object::{Builder, Member, Name, Node, USUAL_MEMBERS};
+pub use object::{Elements, Json, Members, Object};
 
 /// How large a document may be.
 #[derive(Clone, Copy, Debug)]
@@ -51,136 +56,182 @@ pub enum JsonError {
     NotAnObject,
 }
 
-/// Reads one object and nothing after it.
+/// Reads one object and nothing after it, for those who speak serde's words.
 pub fn parse_object(bytes: &[u8], limits: Limits) -> Result<Map<String, Value>, JsonError> {
-    let state = State {
+    Ok(read_object(bytes, limits)?.members().to_map())
+}
+
+/// Reads one object and nothing after it.
+pub fn read_object(bytes: &[u8], limits: Limits) -> Result<Object, JsonError> {
+    let mut state = State {
         limits,
-        members: Cell::new(0),
-        refused: Cell::new(None),
+        builder: Builder::with_capacity(bytes.len()),
+        members: 0,
+        refused: None,
     };
-    let mut json = serde_json::Deserializer::from_slice(bytes);
-    let parsed = Strict {
-        state: &state,
+    // Once for the document, and not once for each of its strings.
+    let text = str::from_utf8(bytes).map_err(|_not_text| JsonError::Syntax)?;
+    let mut json = serde_json::Deserializer::from_str(text);
+    let value = Strict {
+        state: &mut state,
         depth: 0,
-    }
-    .deserialize(&mut json)
-    .and_then(|value| json.end().map(|()| value));
-    match parsed {
-        Ok(Value::Object(members)) => Ok(members),
+    };
+    let read = value
+        .deserialize(&mut json)
+        .and_then(|value| json.end().map(|()| value));
+    match read {
+        Ok(Node::Object(members)) => Ok(state.builder.finish(members)),
         Ok(_) => Err(JsonError::NotAnObject),
         // serde_json's message may quote the document: only our own word leaves this function.
-        Err(_may_quote) => Err(state.refused.get().unwrap_or(JsonError::Syntax)),
+        Err(_may_quote) => Err(state.refused.unwrap_or(JsonError::Syntax)),
     }
 }
 
 struct State {
     limits: Limits,
-    members: Cell<usize>,
-    refused: Cell<Option<JsonError>>,
+    builder: Builder,
+    members: usize,
+    refused: Option<JsonError>,
 }
 
 impl State {
-    fn refuse<E: serde::de::Error>(&self, error: JsonError) -> E {
-        self.refused.set(Some(error));
+    fn refuse<E: serde::de::Error>(&mut self, error: JsonError) -> E {
+        self.refused = Some(error);
         E::custom(error)
     }
 
-    fn count_member<E: serde::de::Error>(&self) -> Result<(), E> {
-        self.members.set(self.members.get() + 1);
-        if self.members.get() > self.limits.members {
+    fn count_member<E: serde::de::Error>(&mut self) -> Result<(), E> {
+        self.members += 1;
+        if self.members > self.limits.members {
             return Err(self.refuse(JsonError::TooLarge));
         }
         Ok(())
     }
 
-    fn check_string<E: serde::de::Error>(&self, text: &str) -> Result<(), E> {
+    fn check_length<E: serde::de::Error>(&mut self, text: &str) -> Result<(), E> {
         if text.len() > self.limits.string {
             return Err(self.refuse(JsonError::TooLarge));
         }
         Ok(())
     }
+
+    fn object<E: serde::de::Error>(&mut self, members: Vec<Member>) -> Result<Node, E> {
+        let members = self.builder.object(members);
+        let members = members.map_err(|_duplicate| self.refuse(JsonError::Duplicate))?;
+        Ok(Node::Object(members))
+    }
 }
 
-#[derive(Clone, Copy)]
+/// A value, at a depth.
 struct Strict<'s> {
-    state: &'s State,
+    state: &'s mut State,
     depth: usize,
 }
 
 impl Strict<'_> {
-    fn deeper<E: serde::de::Error>(self) -> Result<Self, E> {
-        let depth = self.depth + 1;
-        if depth > self.state.limits.depth {
+    fn enter<E: serde::de::Error>(&mut self) -> Result<(), E> {
+        self.depth += 1;
+        if self.depth > self.state.limits.depth {
             return Err(self.state.refuse(JsonError::TooLarge));
         }
-        Ok(Self { depth, ..self })
+        Ok(())
+    }
+
+    fn inner(&mut self) -> Strict<'_> {
+        Strict {
+            state: self.state,
+            depth: self.depth,
+        }
     }
 }
 
 impl<'de> DeserializeSeed<'de> for Strict<'_> {
-    type Value = Value;
+    type Value = Node;
 
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Node, D::Error> {
         deserializer.deserialize_any(self)
     }
 }
 
 impl<'de> Visitor<'de> for Strict<'_> {
-    type Value = Value;
+    type Value = Node;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("JSON")
     }
 
-    fn visit_unit<E>(self) -> Result<Value, E> {
-        Ok(Value::Null)
+    fn visit_unit<E>(self) -> Result<Node, E> {
+        Ok(Node::Null)
     }
 
-    fn visit_bool<E>(self, value: bool) -> Result<Value, E> {
-        Ok(Value::Bool(value))
+    fn visit_bool<E>(self, value: bool) -> Result<Node, E> {
+        Ok(Node::Bool(value))
     }
 
-    fn visit_i64<E>(self, value: i64) -> Result<Value, E> {
-        Ok(value.into())
+    fn visit_i64<E>(self, value: i64) -> Result<Node, E> {
+        Ok(Node::Number(value.into()))
     }
 
-    fn visit_u64<E>(self, value: u64) -> Result<Value, E> {
-        Ok(value.into())
+    fn visit_u64<E>(self, value: u64) -> Result<Node, E> {
+        Ok(Node::Number(value.into()))
     }
 
-    fn visit_f64<E: serde::de::Error>(self, value: f64) -> Result<Value, E> {
-        serde_json::Number::from_f64(value)
-            .map(Value::Number)
+    fn visit_f64<E: serde::de::Error>(self, value: f64) -> Result<Node, E> {
+        Number::from_f64(value)
+            .map(Node::Number)
             .ok_or_else(|| E::custom("not a finite number"))
     }
 
-    fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Value, E> {
-        self.state.check_string(text)?;
-        Ok(Value::String(text.to_owned()))
+    fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Node, E> {
+        self.state.check_length(text)?;
+        Ok(Node::Text(self.state.builder.text(text)))
     }
 
-    fn visit_seq<A: SeqAccess<'de>>(self, mut elements: A) -> Result<Value, A::Error> {
-        let inner = self.deeper()?;
+    fn visit_seq<A: SeqAccess<'de>>(mut self, mut elements: A) -> Result<Node, A::Error> {
+        self.enter()?;
         let mut array = Vec::new();
-        while let Some(element) = elements.next_element_seed(inner)? {
+        while let Some(element) = elements.next_element_seed(self.inner())? {
             self.state.count_member()?;
             array.push(element);
         }
-        Ok(Value::Array(array))
+        Ok(Node::Array(array))
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Value, A::Error> {
-        let inner = self.deeper()?;
-        let mut object = Map::new();
-        while let Some(name) = members.next_key::<String>()? {
+    fn visit_map<A: MapAccess<'de>>(mut self, mut members: A) -> Result<Node, A::Error> {
+        self.enter()?;
+        // Only once in a document: a hostile one has thousands of objects.
+        let room = if self.depth == 1 { USUAL_MEMBERS } else { 0 };
+        let mut object = Vec::with_capacity(room);
+        while let Some(name) = members.next_key_seed(StrictName(self.state))? {
             self.state.count_member()?;
-            self.state.check_string(&name)?;
-            let value = members.next_value_seed(inner)?;
-            if object.insert(name, value).is_some() {
-                return Err(self.state.refuse(JsonError::Duplicate));
-            }
+            let value = members.next_value_seed(self.inner())?;
+            object.push(Member { name, value });
         }
-        Ok(Value::Object(object))
+        self.state.object(object)
+    }
+}
+
+/// The name of a member.
+struct StrictName<'s>(&'s mut State);
+
+impl<'de> DeserializeSeed<'de> for StrictName<'_> {
+    type Value = Name;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Name, D::Error> {
+        deserializer.deserialize_str(self)
+    }
+}
+
+impl Visitor<'_> for StrictName<'_> {
+    type Value = Name;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a name")
+    }
+
+    fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Name, E> {
+        self.0.check_length(text)?;
+        Ok(self.0.builder.name(text))
     }
 }
 

@@ -48,7 +48,7 @@ fn check_with(rules: &ClaimRules, change: Value) -> Result<Facts, Rejection> {
     let Value::Object(members) = claims else {
         panic!("an object")
     };
-    rules.check(&Claims::new(members), now())
+    rules.check(&Claims::new(members.into()), now())
 }
 
 fn check(change: Value) -> Result<Facts, Rejection> {
@@ -361,16 +361,23 @@ fn scopes_are_a_list_of_words_in_either_spelling() {
 
 #[test]
 fn a_claim_path_is_a_member_name_or_a_pointer() {
-    let Value::Object(members) = json!({"a/b": "slash", "https://x/user": "namespaced", "r": {"u": "nested", "l": ["first"]}})
-    else {
+    let Value::Object(members) = json!({
+        "a/b": "slash", "https://x/user": "namespaced", "/r/u": "slashes",
+        "r": {"u": "nested", "l": ["first"]},
+    }) else {
         panic!("an object")
     };
-    let claims = Claims::new(members);
-    let at = |path: &str| claims.at(&ClaimPath::parse(path).expect("a path")).cloned();
+    let claims = Claims::new(members.into());
+    let at = |path: &str| {
+        claims
+            .at(&ClaimPath::parse(path).expect("a path"))
+            .map(Json::to_value)
+    };
     assert_eq!(at("https://x/user"), Some(json!("namespaced")));
     assert_eq!(at("/a~1b"), Some(json!("slash")));
     assert_eq!(at("/r/u"), Some(json!("nested")));
     assert_eq!(at("/r/l/0"), Some(json!("first")));
+    assert_eq!(at("/~1r~1u"), Some(json!("slashes")));
     assert_eq!(at("/r/x"), None);
     assert_eq!(at("r/u"), None);
     assert_eq!(ClaimPath::parse(""), None);
@@ -378,6 +385,6 @@ fn a_claim_path_is_a_member_name_or_a_pointer() {
     assert_eq!(written("/email"), "email", "what is asked of email holds");
     assert_eq!(written("/a~1b"), "a/b");
     assert_eq!(written("/r/u"), "/r/u");
-    let names: Vec<_> = claims.members().keys().map(String::as_str).collect();
-    assert_eq!(names, ["a/b", "https://x/user", "r"]);
+    let names: Vec<_> = claims.members().into_iter().map(|(name, _)| name).collect();
+    assert_eq!(names, ["/r/u", "a/b", "https://x/user", "r"]);
 }

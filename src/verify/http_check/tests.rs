@@ -196,7 +196,7 @@ fn read(check: &HttpCheck, answers: &[Value], token: &str) -> Result<String, Che
         .map(|answer| answer.as_object().expect("an object").clone())
         .collect();
     let claims = check.read(&answers, token, now())?;
-    Ok(Value::Object(claims.members().clone()).to_string())
+    Ok(Value::Object(claims.members()).to_string())
 }
 
 fn jwt(payload: &str) -> String {

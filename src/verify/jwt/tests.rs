@@ -46,7 +46,12 @@ async fn judged(token: &str, keyring: &Keyring, patience: Duration) -> Result<St
     };
     let verified = verifier.verify(jws.expect("a JWS"), issuer, now, now.instant + patience);
     match verified.await {
-        Ok(verified) => Ok(verified.claims.get("sub").expect("sub").to_string()),
+        Ok(verified) => Ok(verified
+            .claims
+            .get("sub")
+            .expect("sub")
+            .to_value()
+            .to_string()),
         Err(TokenError::Rejected(rejection)) => Err(rejection.reason().to_owned()),
         Err(TokenError::Unavailable(unavailable)) => Err(unavailable.reason().to_owned()),
     }

@@ -63,7 +63,7 @@ fn verified_by_us(token: &str, keys: &str) -> Result<Json, Rejection> {
         return Err(Rejection::UnknownKey);
     };
     let (claims, _) = jws.verify(algorithm, &keys)?;
-    let written = serde_json::to_vec(claims.members()).expect("JSON");
+    let written = serde_json::to_vec(&claims.members()).expect("JSON");
     Ok(json::parse(&written).expect("JSON").normal())
 }
 
