@@ -133,14 +133,24 @@ async fn ask(mut client: AuthorizationClient<Channel>, check: CheckRequest, shar
                 assert_eq!(Outcome::of(answer.into_inner()).user(), Some("alice"));
                 shared.answered.fetch_add(1, Ordering::Relaxed);
             }
-            // Begun after the server has asked us to go: it was not taken, and may be asked again (RFC 9113 §6.8).
-            Err(status) if format!("{status:?}").contains("GoAway(b\"\", NO_ERROR, Remote)") => {
+            Err(status) if was_not_taken(&status) => {
                 shared.asked_again.fetch_add(1, Ordering::Relaxed);
             }
             Err(status) => panic!("a stream is lost: {status:?}"),
         }
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
+}
+
+/// Such a question may be asked again, whatever it is.
+fn was_not_taken(status: &tonic::Status) -> bool {
+    let status = format!("{status:?}");
+    // Begun after the server has asked us to go (RFC 9113 §6.8).
+    let too_late = status.contains("GoAway(b\"\", NO_ERROR, Remote)");
+    // Not begun: the connection ended while the question waited in the client for its turn. What has been sent ends in
+    // an error of HTTP/2.
+    let unsent = status.contains("hyper::Error(Canceled, \"connection closed\")");
+    too_late || unsent
 }
 
 /// Fault 35: the first replica has all connections, as after a rollout; the others come later.
