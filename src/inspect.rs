@@ -13,7 +13,10 @@ use crate::{
     credential::BearerToken,
     identity::{Identity, MappingError, Stability},
     provider::{Judge, NotSelected, Provider, Selected, Selector},
-    verify::{Rejection, TokenError, Verified, Voucher, claims::Claims, jwt::IssuerKeys},
+    verify::{
+        Rejection, TokenError, Verified, Voucher, claims::Claims, jwt::IssuerKeys,
+        strict_json::escaped,
+    },
 };
 
 /// Most attributes that are listed: an answer of a provider has dozens.
@@ -188,9 +191,4 @@ fn refused(error: MappingError) -> Refused {
         reason: error.reason(),
         why: error.to_string(),
     }
-}
-
-/// RFC 6901 §3.
-fn escaped(name: &str) -> String {
-    name.replace('~', "~0").replace('/', "~1")
 }

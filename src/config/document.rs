@@ -15,6 +15,7 @@ use super::{
     problem::{Problem, Problems},
     schema,
 };
+use crate::verify::strict_json::escaped;
 
 /// A parsed file.
 #[derive(Debug)]
@@ -150,8 +151,7 @@ impl Node {
 
 /// The JSON pointer (RFC 6901) of a member of what `pointer` names.
 pub(in crate::config) fn child(pointer: &str, name: &str) -> String {
-    let token = name.replace('~', "~0").replace('/', "~1");
-    format!("{pointer}/{token}")
+    format!("{pointer}/{}", escaped(name))
 }
 
 fn place(location: &Location) -> (u64, u64) {

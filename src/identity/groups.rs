@@ -5,7 +5,7 @@
 
 use crate::verify::{
     claims::{ClaimPath, Claims},
-    strict_json::Json,
+    strict_json::{Json, Members},
 };
 
 /// More groups than any token holds in its bytes, but not than a pathological answer does.
@@ -92,19 +92,18 @@ impl GroupFormat {
         match (self, value) {
             (Self::List, Json::Array(list)) => list.iter().map(Json::as_str).collect(),
             (Self::Words, Json::Text(words)) => Some(words.split_ascii_whitespace().collect()),
-            (Self::Keys, Json::Object(members)) => {
-                Some(members.iter().map(|(name, _)| name).collect())
-            }
+            (Self::Keys, Json::Object(members)) => Some(keys(members)),
             (Self::Keys, Json::Array(list)) => {
-                let is_object = |entry: &Json<'_>| matches!(entry, Json::Object(_));
-                let names = list
-                    .iter()
-                    .map(|entry| self.names(Some(entry).filter(is_object)?));
+                let names = list.iter().map(|entry| entry.as_object().map(keys));
                 Some(names.collect::<Option<Vec<_>>>()?.concat())
             }
             _ => None,
         }
     }
+}
+
+fn keys(members: Members<'_>) -> Vec<&str> {
+    members.iter().map(|(name, _)| name).collect()
 }
 
 #[cfg(test)]

@@ -119,11 +119,12 @@ impl fmt::Debug for TokenKey {
     }
 }
 
-/// A keyed hash is not hashed once more: whoever does not know the secret cannot aim at its first eight bytes.
+/// A keyed hash is not hashed once more: whoever does not know the secret cannot aim at its last eight bytes. The first
+/// are in logs ([`Fingerprint`]).
 impl Hash for TokenKey {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        let (beginning, _) = self.0.split_at(size_of::<u64>());
-        state.write(beginning);
+        let (_, end) = self.0.split_at(self.0.len() - size_of::<u64>());
+        state.write(end);
     }
 }
 

@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 
 use super::{
     Rejection,
-    strict_json::{Json, Object},
+    strict_json::{Json, Object, unescaped},
 };
 use crate::clock::Now;
 
@@ -34,7 +34,7 @@ impl ClaimPath {
     /// `None` when the path is empty. `/email` is the same path as `email`.
     pub fn parse(path: &str) -> Option<Self> {
         let steps: Vec<String> = match path.strip_prefix('/') {
-            Some(pointer) => pointer.split('/').map(unescape).collect(),
+            Some(pointer) => pointer.split('/').map(unescaped).collect(),
             None => vec![path.to_owned()],
         };
         let written = match steps.as_slice() {
@@ -48,11 +48,6 @@ impl ClaimPath {
     pub fn as_str(&self) -> &str {
         &self.written
     }
-}
-
-/// RFC 6901 §4.
-fn unescape(token: &str) -> String {
-    token.replace("~1", "/").replace("~0", "~")
 }
 
 impl Claims {
@@ -360,7 +355,9 @@ fn audiences(claims: &Claims) -> Result<Option<Vec<&str>>, Rejection> {
     const WRONG_TYPE: Rejection = Rejection::ClaimType("aud");
     match claims.get("aud") {
         None => Ok(None),
-        Some(Json::Array(many)) if many.len() > MAX_AUDIENCES => Err(Rejection::TooManyAudiences),
+        Some(Json::Array(many)) if many.iter().len() > MAX_AUDIENCES => {
+            Err(Rejection::TooManyAudiences)
+        }
         Some(Json::Array(many)) => {
             let names: Option<Vec<_>> = many.iter().map(Json::as_str).collect();
             names.map(Some).ok_or(WRONG_TYPE)

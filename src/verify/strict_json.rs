@@ -11,7 +11,7 @@ use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value};
 
 use object::{Builder, Member, Name, Node, USUAL_MEMBERS};
-pub use object::{Elements, Json, Members, Object};
+pub use object::{Elements, Json, Members, Object, escaped, unescaped};
 
 /// How large a document may be.
 #[derive(Clone, Copy, Debug)]

@@ -7,6 +7,8 @@ use jsonschema::{
 };
 use serde_json::Value;
 
+use crate::verify::strict_json::unescaped;
+
 /// The sentence for text that is not YAML.
 pub(super) fn not_yaml(error: &serde_saphyr::Error) -> String {
     use serde_saphyr::Error;
@@ -207,7 +209,7 @@ fn constants(context: &[Vec<ValidationError<'_>>]) -> Vec<String> {
 pub(in crate::config) fn quoted(pointer: &str) -> String {
     let mut path = String::new();
     for token in pointer.split('/').skip(1) {
-        let name = token.replace("~1", "/").replace("~0", "~");
+        let name = unescaped(token);
         if name.parse::<usize>().is_ok() {
             path = format!("{path}[{name}]");
         } else if path.is_empty() {

@@ -2,6 +2,8 @@
 
 use serde_json::{Map, Value};
 
+use crate::verify::strict_json::unescaped;
+
 /// A status, and conditions on the document. All must hold.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Expect {
@@ -48,8 +50,9 @@ impl Condition {
 pub(super) fn at<'d>(document: &'d Map<String, Value>, pointer: &str) -> Option<&'d Value> {
     let path = pointer.strip_prefix('/')?;
     let first = path.split('/').next()?;
-    let name = first.replace("~1", "/").replace("~0", "~");
-    document.get(&name)?.pointer(path.strip_prefix(first)?)
+    document
+        .get(&unescaped(first))?
+        .pointer(path.strip_prefix(first)?)
 }
 
 #[cfg(test)]

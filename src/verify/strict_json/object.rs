@@ -254,18 +254,8 @@ impl<'o> Members<'o> {
 }
 
 impl<'o> Elements<'o> {
-    /// Their number.
-    pub fn len(self) -> usize {
-        self.nodes.len()
-    }
-
-    /// Whether there is none.
-    pub fn is_empty(self) -> bool {
-        self.nodes.is_empty()
-    }
-
     /// One after the other.
-    pub fn iter(self) -> impl Iterator<Item = Json<'o>> {
+    pub fn iter(self) -> impl ExactSizeIterator<Item = Json<'o>> {
         self.nodes.iter().map(move |node| node.view(self.text))
     }
 
@@ -280,6 +270,14 @@ impl<'o> Json<'o> {
         match self {
             Self::Text(text) => Some(text),
             Self::Null | Self::Bool(_) | Self::Number(_) | Self::Array(_) | Self::Object(_) => None,
+        }
+    }
+
+    /// An object.
+    pub fn as_object(self) -> Option<Members<'o>> {
+        match self {
+            Self::Object(members) => Some(members),
+            Self::Null | Self::Bool(_) | Self::Number(_) | Self::Text(_) | Self::Array(_) => None,
         }
     }
 
@@ -303,6 +301,16 @@ impl<'o> Json<'o> {
             Self::Object(members) => Value::Object(members.to_map()),
         }
     }
+}
+
+/// One token of a JSON pointer as the name it stands for (RFC 6901 §4). In this order: `~01` is `~1`.
+pub fn unescaped(token: &str) -> String {
+    token.replace("~1", "/").replace("~0", "~")
+}
+
+/// A name as one token of a JSON pointer (RFC 6901 §3).
+pub fn escaped(name: &str) -> String {
+    name.replace('~', "~0").replace('/', "~1")
 }
 
 /// Digits without a leading zero, and nothing else (RFC 6901 §4).

@@ -72,6 +72,20 @@ fn an_object_says_what_the_map_said_that_it_was_made_of() {
 }
 
 #[test]
+fn what_is_escaped_in_a_pointer_is_unescaped_once() {
+    for (token, name) in [
+        ("a~1b", "a/b"),
+        ("a~0b", "a~b"),
+        ("~01", "~1"),
+        ("~10", "/0"),
+        ("~", "~"),
+    ] {
+        assert_eq!(unescaped(token), name, "{token}");
+        assert_eq!(unescaped(&escaped(token)), token);
+    }
+}
+
+#[test]
 fn a_step_is_the_name_of_a_member_or_the_number_of_an_element() {
     let object = object(json!({"list": ["a", "b"], "0": "zero", "text": "x"}));
     let step = |name: &str, token: &str| object.get(name)?.step(token)?.as_str();
